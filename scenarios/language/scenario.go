@@ -1,0 +1,306 @@
+package language
+
+import (
+	"time"
+
+	"github.com/callpath/callpath/topology"
+)
+
+// Scenario is one scenario file. One from Load or Parse has been validated: every
+// name in it points somewhere.
+type Scenario struct {
+	// Name is the identifier; for a file of the library that of the file.
+	Name        string `yaml:"scenario"`
+	Title       string `yaml:"title"`
+	Source      string `yaml:"source,omitempty"`
+	Description string `yaml:"description,omitempty"`
+	// Seed makes the network's chances repeatable; 1 when absent.
+	Seed uint64 `yaml:"seed,omitempty"`
+	// Timeout bounds the whole run; 60 s when absent.
+	Timeout Duration `yaml:"timeout,omitempty"`
+	// Topology is a catalogue entry's name or an inline network; Network holds
+	// it, a copy of this scenario's own, with Changes not yet applied.
+	Network *topology.Network `yaml:"-"`
+	// Before are changes to the network before anything starts.
+	Before []Change `yaml:"before,omitempty"`
+	// Relay configures the transport relay.
+	Relay        Relay         `yaml:"relay,omitempty"`
+	Participants []Participant `yaml:"participants"`
+	Steps        []Step        `yaml:"steps"`
+	Expect       Expect        `yaml:"expect"`
+
+	// File is where it came from.
+	File string `yaml:"-"`
+}
+
+// Relay configures the transport relay of a run; the zero Relay is the safe
+// default.
+type Relay struct {
+	// Allow and Deny are prefixes of peer addresses, over the safe defaults.
+	Allow []string `yaml:"allow,omitempty"`
+	Deny  []string `yaml:"deny,omitempty"`
+	// AllocationsPerUser is a quota; zero is the relay's default.
+	AllocationsPerUser int `yaml:"allocations-per-user,omitempty"`
+}
+
+// Participant is a person's client in the call.
+type Participant struct {
+	// Name is the key in the file's mapping of participants.
+	Name string `yaml:"-"`
+	// Host is a client host of the network.
+	Host string `yaml:"host"`
+	// Client is "acs" (when absent) or "teams".
+	Client string `yaml:"client,omitempty"`
+	// Media are what it sends: opus, pcmu, vp8 or h264; opus and vp8 when
+	// absent.
+	Media []string `yaml:"media,omitempty"`
+	// ICE is "all" (when absent) or "relay" (RFC 8829, section 3.5.3).
+	ICE string `yaml:"ice,omitempty"`
+	// Transports are those tried towards the relay, of udp, tcp and tls; all
+	// when absent.
+	Transports []string `yaml:"transports,omitempty"`
+	DTLS       DTLS     `yaml:"dtls,omitempty"`
+	// SRTPProfiles are those offered, in order: aead-aes-256-gcm,
+	// aead-aes-128-gcm, aes-cm-128-hmac-sha1-80. All when absent.
+	SRTPProfiles []string `yaml:"srtp-profiles,omitempty"`
+	// Fingerprint is "right" (when absent) or "wrong": the SDP promises another
+	// certificate than the handshake shows.
+	Fingerprint string `yaml:"fingerprint,omitempty"`
+	// Credential is "valid" (when absent), "expired" or "forged": that of the
+	// transport relay.
+	Credential string `yaml:"credential,omitempty"`
+	// TURNClient is "v5" (when absent) or "v3", the older client.
+	TURNClient string `yaml:"turn-client,omitempty"`
+	// Peer, when set, is an address to which the participant asks the relay for
+	// a permission once it has an allocation, beside its call.
+	Peer string `yaml:"ask-permission-for,omitempty"`
+}
+
+// DTLS says how a participant negotiates.
+type DTLS struct {
+	// Stack is "v3" (when absent) or "v2", the older endpoint.
+	Stack string `yaml:"stack,omitempty"`
+	// Setup is the role that it takes when it answers: "active" (when absent)
+	// or "passive" (RFC 8842).
+	Setup string `yaml:"setup,omitempty"`
+	// Certificate is "ecdsa" (P-256, when absent) or "rsa" (2048 bits).
+	Certificate string `yaml:"certificate,omitempty"`
+	// CipherSuites are IANA names; the stack's own when absent.
+	CipherSuites []string `yaml:"cipher-suites,omitempty"`
+}
+
+// Step is one thing that the scenario does; exactly one field is set. In a file a
+// step is a mapping with one key, for example "- call: {from: alice, to: bob}".
+type Step struct {
+	// Call sends the invite; Answer and Reject wait for it first.
+	Call   *Call   `yaml:"call,omitempty"`
+	Answer *Answer `yaml:"answer,omitempty"`
+	Reject *Reject `yaml:"reject,omitempty"`
+	// Connect waits until media has arrived on both sides. A run that never
+	// gets there goes on with its next step when Within has passed.
+	Connect *Connect `yaml:"connect,omitempty"`
+	// Hold and Resume renegotiate (RFC 3264, section 8.4); Mute and Unmute
+	// stop and start sending without.
+	Hold   *One `yaml:"hold,omitempty"`
+	Resume *One `yaml:"resume,omitempty"`
+	Mute   *One `yaml:"mute,omitempty"`
+	Unmute *One `yaml:"unmute,omitempty"`
+	Hangup *One `yaml:"hangup,omitempty"`
+	// Restart renegotiates with an ICE restart (RFC 8445, section 9).
+	Restart *One    `yaml:"restart-ice,omitempty"`
+	Wait    *Wait   `yaml:"wait,omitempty"`
+	Change  *Change `yaml:"change,omitempty"`
+
+	// Line is where the step stands in the file.
+	Line int `yaml:"-"`
+}
+
+// Kind is the step's key in the file.
+func (s Step) Kind() string {
+	switch {
+	case s.Call != nil:
+		return "call"
+	case s.Answer != nil:
+		return "answer"
+	case s.Reject != nil:
+		return "reject"
+	case s.Connect != nil:
+		return "connect"
+	case s.Hold != nil:
+		return "hold"
+	case s.Resume != nil:
+		return "resume"
+	case s.Mute != nil:
+		return "mute"
+	case s.Unmute != nil:
+		return "unmute"
+	case s.Hangup != nil:
+		return "hangup"
+	case s.Restart != nil:
+		return "restart-ice"
+	case s.Wait != nil:
+		return "wait"
+	case s.Change != nil:
+		return "change"
+	}
+	return ""
+}
+
+type (
+	// Call is the invite of one participant to another.
+	Call struct {
+		From string `yaml:"from"`
+		To   string `yaml:"to"`
+	}
+	// Answer accepts the invite.
+	Answer struct {
+		By string `yaml:"by"`
+	}
+	// Reject declines the invite.
+	Reject struct {
+		By     string `yaml:"by"`
+		Reason string `yaml:"reason,omitempty"`
+	}
+	// Connect waits for media on both sides.
+	Connect struct {
+		// Within is 15 s when zero.
+		Within Duration `yaml:"within,omitempty"`
+	}
+	// One is a step of one participant, written "hold: alice".
+	One struct {
+		By string `yaml:"by"`
+	}
+	// Wait lets the call go on, written "wait: 3s".
+	Wait struct {
+		For Duration `yaml:"for"`
+	}
+)
+
+// Change is a change of the network; exactly one field is set.
+type Change struct {
+	// Link changes the uplink of a site, or the link of a subnet
+	// ("site/subnet"). It replaces the link as a whole.
+	Link *LinkChange `yaml:"link,omitempty"`
+	// Block puts a rule at the head of a site's firewall, Unblock removes the
+	// rules of a name.
+	Block   *BlockChange   `yaml:"block,omitempty"`
+	Unblock *UnblockChange `yaml:"unblock,omitempty"`
+	// NAT replaces a site's translator; only before anything starts.
+	NAT *NATChange `yaml:"nat,omitempty"`
+	// Move puts a host into another network; its participant restarts ICE.
+	Move *MoveChange `yaml:"move,omitempty"`
+}
+
+type (
+	// LinkChange names a link and what it becomes.
+	LinkChange struct {
+		Of string        `yaml:"of"`
+		To topology.Link `yaml:"to"`
+	}
+	// BlockChange denies what the rule says, in the site's firewall.
+	BlockChange struct {
+		Site      string               `yaml:"site"`
+		Name      string               `yaml:"name"`
+		Direction topology.Direction   `yaml:"direction,omitempty"` // both when absent
+		Protocol  topology.Protocol    `yaml:"protocol,omitempty"`
+		Ports     []topology.PortRange `yaml:"ports,omitempty"`
+		To        []string             `yaml:"to,omitempty"`
+		Action    topology.Action      `yaml:"action,omitempty"` // deny when absent
+	}
+	// UnblockChange removes the firewall rules of a name.
+	UnblockChange struct {
+		Site string `yaml:"site"`
+		Name string `yaml:"name"`
+	}
+	// NATChange replaces a site's translator.
+	NATChange struct {
+		Site string       `yaml:"site"`
+		To   topology.NAT `yaml:"to"`
+	}
+	// MoveChange puts a host into another network.
+	MoveChange struct {
+		Host   string `yaml:"host"`
+		Site   string `yaml:"site"`
+		Subnet string `yaml:"subnet,omitempty"`
+	}
+)
+
+// Expect is what must be true of the run. An absent key expects nothing. Keys
+// that stand under Participants are about one participant; the same keys at the
+// top are about each.
+type Expect struct {
+	// Call is the outcome: connected, rejected or failed.
+	Call string `yaml:"call,omitempty"`
+	// Steps are documented steps, by name, that must be seen in this order.
+	Steps []string `yaml:"steps,omitempty"`
+	// Reason is a piece of the reason of a call that failed or was rejected.
+	Reason string `yaml:"reason,omitempty"`
+	// SetupWithin bounds the time from invite to media on both sides.
+	SetupWithin Duration `yaml:"setup-within,omitempty"`
+	// MediaInVPN is true when media may be, and is, in a VPN tunnel; absent, it
+	// is not looked at, but stands among the run's violations.
+	MediaInVPN *bool `yaml:"media-in-vpn,omitempty"`
+	// RelaySawPlaintext false demands that the relay relayed something and
+	// found no plaintext in it.
+	RelaySawPlaintext *bool `yaml:"relay-saw-plaintext,omitempty"`
+	// RelayRefused is a piece of one of the relay's refusals.
+	RelayRefused string `yaml:"relay-refused,omitempty"`
+	// RelayUnused demands that no payload went through the relay.
+	RelayUnused *bool `yaml:"relay-unused,omitempty"`
+	// Violations is the number of violations; absent is zero for a call that is
+	// expected to connect.
+	Violations *int `yaml:"violations,omitempty"`
+
+	Each         ParticipantExpect            `yaml:",inline"`
+	Participants map[string]ParticipantExpect `yaml:"participants,omitempty"`
+}
+
+// ParticipantExpect is what must be true of one participant.
+type ParticipantExpect struct {
+	// Flows are the documented flows that its media crosses, no more and no
+	// fewer; SignalingFlows those of its signaling.
+	Flows          []topology.Flow `yaml:"flows,omitempty"`
+	SignalingFlows []topology.Flow `yaml:"signaling-flows,omitempty"`
+	// Pair is the selected pair's types, local then remote; each may be a
+	// choice, written "srflx|prflx".
+	Pair []string `yaml:"pair,omitempty"`
+	// Protocol is how media leaves the host: udp, tcp or tls; RelayPort the
+	// relay's port that it goes to.
+	Protocol  string `yaml:"protocol,omitempty"`
+	RelayPort uint16 `yaml:"relay-port,omitempty"`
+	Relayed   *bool  `yaml:"relayed,omitempty"`
+	// The negotiation, as the wire showed it, with IANA names.
+	DTLSVersion   string `yaml:"dtls-version,omitempty"`
+	CipherSuite   string `yaml:"cipher-suite,omitempty"`
+	SRTPProfile   string `yaml:"srtp-profile,omitempty"`
+	DTLSRole      string `yaml:"dtls-role,omitempty"` // client or server
+	Certificate   string `yaml:"certificate,omitempty"`
+	Fingerprint   string `yaml:"fingerprint,omitempty"` // verified or mismatch
+	ICERole       string `yaml:"ice-role,omitempty"`    // controlling or controlled
+	Verdict       string `yaml:"verdict,omitempty"`     // a piece of it
+	ExtendedKeys  *bool  `yaml:"extended-master-secret,omitempty"`
+	Retransmitted *Range `yaml:"dtls-retransmissions,omitempty"`
+	// Quality of what it receives.
+	Loss    *Range `yaml:"loss,omitempty"`    // fraction
+	RTT     *Range `yaml:"rtt,omitempty"`     // milliseconds in Range
+	Jitter  *Range `yaml:"jitter,omitempty"`  // milliseconds in Range
+	MOS     *Range `yaml:"mos,omitempty"`     // 1 to 4.5
+	Bitrate *Range `yaml:"bitrate,omitempty"` // bits per second in Range, all streams
+	Freezes *Range `yaml:"freezes,omitempty"`
+	Gap     *Range `yaml:"gap,omitempty"` // milliseconds in Range
+	// Intact false allows corrupt payloads; absent is true where media flows.
+	Intact   *bool  `yaml:"intact,omitempty"`
+	Restarts *Range `yaml:"restarts,omitempty"`
+}
+
+// Range is a bound, or two: in a file a mapping of "min" and "max", or one of
+// the forms "<= 150ms", ">= 3.5", "10ms..80ms", "0". Values carry the unit of
+// their key: times are held in milliseconds, rates in bits per second,
+// fractions as such.
+type Range struct {
+	// Min and Max are inclusive; nil is no bound.
+	Min, Max *float64
+}
+
+// Duration is a time.Duration, written "3s".
+type Duration time.Duration
