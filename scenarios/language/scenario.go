@@ -1,10 +1,6 @@
 package language
 
-import (
-	"time"
-
-	"github.com/callpath/callpath/topology"
-)
+import "github.com/callpath/callpath/topology"
 
 // Scenario is one scenario file. One from Load or Parse has been validated: every
 // name in it points somewhere.
@@ -303,4 +299,4 @@ type Range struct {
 }
 
 // Duration is a time.Duration, written "3s".
-type Duration time.Duration
+type Duration = topology.Duration
