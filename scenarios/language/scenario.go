@@ -1,6 +1,10 @@
 package language
 
-import "github.com/callpath/callpath/topology"
+import (
+	"slices"
+
+	"github.com/callpath/callpath/topology"
+)
 
 // Scenario is one scenario file. One from Load or Parse has been validated: every
 // name in it points somewhere.
@@ -27,6 +31,19 @@ type Scenario struct {
 
 	// File is where it came from.
 	File string `yaml:"-"`
+	// Lines holds the line of each expectation in the file, by its path, for
+	// example "expect.flows" or "expect.participants.alice.flows". It is nil for
+	// a scenario made by hand.
+	Lines map[string]int `yaml:"-"`
+}
+
+// MustConnect is true when the scenario expects media to flow: it says so, or it
+// says nothing of the outcome and waits for media.
+func (s *Scenario) MustConnect() bool {
+	if s.Expect.Call != "" {
+		return s.Expect.Call == CallConnected
+	}
+	return slices.ContainsFunc(s.Steps, func(step Step) bool { return step.Connect != nil })
 }
 
 // Relay configures the transport relay of a run; the zero Relay is the safe
@@ -221,9 +238,16 @@ type (
 	}
 )
 
+// The outcomes of a call that a scenario can expect.
+const (
+	CallConnected = "connected"
+	CallRejected  = "rejected"
+	CallFailed    = "failed"
+)
+
 // Expect is what must be true of the run. An absent key expects nothing. Keys
 // that stand under Participants are about one participant; the same keys at the
-// top are about each.
+// top are about each for whom nothing else is said.
 type Expect struct {
 	// Call is the outcome: connected, rejected or failed.
 	Call string `yaml:"call,omitempty"`
@@ -287,15 +311,6 @@ type ParticipantExpect struct {
 	// Intact false allows corrupt payloads; absent is true where media flows.
 	Intact   *bool  `yaml:"intact,omitempty"`
 	Restarts *Range `yaml:"restarts,omitempty"`
-}
-
-// Range is a bound, or two: in a file a mapping of "min" and "max", or one of
-// the forms "<= 150ms", ">= 3.5", "10ms..80ms", "0". Values carry the unit of
-// their key: times are held in milliseconds, rates in bits per second,
-// fractions as such.
-type Range struct {
-	// Min and Max are inclusive; nil is no bound.
-	Min, Max *float64
 }
 
 // Duration is a time.Duration, written "3s".
