@@ -1,0 +1,294 @@
+package turn
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/pion/stun/v4"
+	engine "github.com/pion/turn/v5"
+)
+
+// relaySockets is the engine's RelayAddressGenerator.
+type relaySockets struct{ front *front }
+
+// Validate is part of the interface; New has checked everything.
+func (relaySockets) Validate() error { return nil }
+
+// AllocatePacketConn opens the socket of a new allocation. Without a user it is the
+// engine in search of an even port.
+func (g relaySockets) AllocatePacketConn(c engine.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	f := g.front
+	s := f.server
+	if c.UserID == "" {
+		pc, at, err := s.ports.openEven(s.ctx, c.Network)
+		if err != nil {
+			return nil, nil, g.refuse(err)
+		}
+		return evenPort{pc, s.ports, at}, net.UDPAddrFromAddrPort(at), nil
+	}
+	pc, at, err := s.ports.open(s.ctx, c.Network, c.RequestedPort)
+	if err != nil {
+		return nil, nil, g.refuse(err)
+	}
+	a := &allocation{
+		PacketConn:  pc,
+		front:       f,
+		who:         f.request.who,
+		client:      f.request.client,
+		relay:       at,
+		permissions: make(map[netip.Addr]struct{}),
+		channels:    make(map[netip.AddrPort]struct{}),
+		denied:      make(map[netip.AddrPort]struct{}),
+	}
+	f.request.holds = false // the allocation holds the unit of the quota now
+	s.running.Add(1)
+	s.allocations.add(a)
+	f.mu.Lock()
+	f.clients[a.client] = a
+	f.mu.Unlock()
+	return a, net.UDPAddrFromAddrPort(at), nil
+}
+
+func (g relaySockets) refuse(err error) error {
+	e := g.front.event(AllocationRefused)
+	code := stun.CodeInsufficientCapacity
+	e.Rule, e.Reason = RulePorts, err.Error()
+	if family := errFamily(""); errors.As(err, &family) {
+		e.Rule, code = RuleAddressFamily, stun.CodeAddrFamilyNotSupported
+	}
+	g.front.refuse(e, code)
+	return err
+}
+
+var errTCPAllocation = errors.New("tcp allocations (RFC 6062) are not supported")
+
+// AllocateListener refuses TCP between relay and peer.
+func (g relaySockets) AllocateListener(engine.AllocateListenerConfig) (net.Listener, net.Addr, error) {
+	e := g.front.event(AllocationRefused)
+	e.Rule, e.Reason = RuleTransport, errTCPAllocation.Error()
+	g.front.refuse(e, stun.CodeUnsupportedTransProto)
+	return nil, nil, errTCPAllocation
+}
+
+// AllocateConn is never called, as there are no TCP allocations.
+func (relaySockets) AllocateConn(engine.AllocateConnConfig) (net.Conn, error) {
+	return nil, errTCPAllocation
+}
+
+// evenPort is a socket that the engine opens to learn an even port.
+type evenPort struct {
+	net.PacketConn
+	ports *ports
+	at    netip.AddrPort
+}
+
+func (e evenPort) Close() error {
+	defer e.ports.release(e.at)
+	return e.PacketConn.Close()
+}
+
+// allocation is the relay socket of one allocation, as the engine sees it. It
+// counts, reports and filters what passes.
+type allocation struct {
+	net.PacketConn
+	front         *front
+	who           identity
+	client, relay netip.AddrPort
+
+	// inFlight is the size of the payload that the engine's goroutine of this
+	// allocation has read and not yet sent; it belongs to that goroutine.
+	inFlight int
+	ended    sync.Once
+
+	mu     sync.RWMutex
+	closed bool
+	// permissions and channels are the live ones.
+	permissions map[netip.Addr]struct{}
+	channels    map[netip.AddrPort]struct{}
+	// denied are destinations that were refused and reported.
+	denied map[netip.AddrPort]struct{}
+}
+
+// maxDenied bounds the destinations of one allocation that are reported.
+const maxDenied = 16
+
+// ReadFrom gives the engine the next datagram from a peer that has a permission.
+func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
+	s := a.front.server
+	for failures := 0; ; failures++ {
+		n, from, err := a.PacketConn.ReadFrom(p)
+		if err != nil {
+			// For the engine any error is the end of the allocation; an ICMP
+			// error that some peer's host sent must not be.
+			if !a.isClosed() && !errors.Is(err, net.ErrClosed) && failures < maxReadErrors {
+				continue
+			}
+			a.ended.Do(s.running.Done)
+			return 0, nil, err
+		}
+		failures = 0
+		peer := addrPort(from)
+		// A datagram that fills the buffer may have been longer.
+		if n == len(p) || !a.accepts(peer) {
+			s.counters.dropped.Add(1)
+			continue
+		}
+		s.counters.bytesIn.Add(uint64(n))
+		a.inFlight = n
+		a.relayed(peer, false, p[:n])
+		return n, net.UDPAddrFromAddrPort(peer), nil
+	}
+}
+
+// sentToClient counts the payload that ReadFrom gave last.
+func (a *allocation) sentToClient() {
+	a.front.server.counters.packets.Add(1)
+	a.front.server.counters.bytesOut.Add(uint64(a.inFlight))
+}
+
+// WriteTo sends a payload to a peer. The engine has checked the permission, which
+// is for an address; here the port is checked where it matters.
+func (a *allocation) WriteTo(p []byte, to net.Addr) (int, error) {
+	s := a.front.server
+	peer := addrPort(to)
+	if !s.own.reaches(peer, &s.allocations) {
+		s.counters.dropped.Add(1)
+		a.deny(peer)
+		return len(p), nil
+	}
+	s.counters.bytesIn.Add(uint64(len(p)))
+	a.relayed(peer, true, p)
+	n, err := a.PacketConn.WriteTo(p, to)
+	if err == nil {
+		s.counters.packets.Add(1)
+		s.counters.bytesOut.Add(uint64(n))
+	}
+	return n, err
+}
+
+// relayed tells of a payload.
+func (a *allocation) relayed(peer netip.AddrPort, toPeer bool, payload []byte) {
+	cfg := &a.front.server.cfg
+	if cfg.OnRelayed == nil {
+		return
+	}
+	cfg.OnRelayed(Relayed{
+		Time: cfg.Now(), User: a.who.user, Call: a.who.call, Transport: a.front.transport,
+		Client: a.client, Relay: a.relay, Peer: peer, ToPeer: toPeer, Payload: payload,
+	})
+}
+
+// deny reports a datagram that is not sent, once for each destination.
+func (a *allocation) deny(peer netip.AddrPort) {
+	a.mu.Lock()
+	_, known := a.denied[peer]
+	if !known && len(a.denied) < maxDenied {
+		a.denied[peer] = struct{}{}
+	} else {
+		known = true
+	}
+	a.mu.Unlock()
+	if known {
+		return
+	}
+	e := a.event(DataDenied)
+	e.Peer, e.Rule, e.Reason = peer, "own-address", "not a live relayed transport address"
+	a.front.server.report(e)
+}
+
+// Close ends the allocation. The engine calls it when the client ended it, when it
+// expired and when its connection closed. It returns no error, because the engine
+// would leave the allocations after this one open.
+func (a *allocation) Close() error {
+	s := a.front.server
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil
+	}
+	a.closed = true
+	permissions, channels := len(a.permissions), len(a.channels)
+	a.mu.Unlock()
+
+	if err := a.PacketConn.Close(); err != nil {
+		s.cfg.Log.Debug("relay socket not closed", "relay", a.relay, "error", err)
+	}
+	s.counters.permissions.Add(-int64(permissions))
+	s.counters.channels.Add(-int64(channels))
+	s.allocations.remove(a)
+	a.front.mu.Lock()
+	if a.front.clients[a.client] == a {
+		delete(a.front.clients, a.client)
+	}
+	a.front.mu.Unlock()
+	s.ports.release(a.relay)
+	s.quotas.release(a.who.user)
+	s.report(a.event(AllocationDeleted))
+	return nil
+}
+
+func (a *allocation) event(kind EventKind) Event {
+	return Event{Kind: kind, Transport: a.front.transport, User: a.who.user, Call: a.who.call,
+		Client: a.client, Server: a.front.at, Relay: a.relay}
+}
+
+func (a *allocation) isClosed() bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.closed
+}
+
+// accepts is true when the peer has a permission or a channel.
+func (a *allocation) accepts(peer netip.AddrPort) bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if _, ok := a.permissions[peer.Addr()]; ok {
+		return true
+	}
+	_, ok := a.channels[peer]
+	return ok
+}
+
+// room says whether a permission for peer, and the channel that bind asks for, fit
+// in the quota. What exists already is a refresh and always fits.
+func (a *allocation) room(peer netip.Addr, bind *binding, limit Quota) (rule, reason string) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if _, ok := a.permissions[peer]; !ok && len(a.permissions) >= limit.Permissions {
+		return RulePermissionQuota, fmt.Sprintf("allocation has %d permissions, the most", len(a.permissions))
+	}
+	if bind == nil {
+		return "", ""
+	}
+	if _, ok := a.channels[bind.peer]; !ok && len(a.channels) >= limit.Channels {
+		return RuleChannelQuota, fmt.Sprintf("allocation has %d channels, the most", len(a.channels))
+	}
+	return "", ""
+}
+
+func (a *allocation) addPermission(peer netip.Addr) (added bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return add(a.permissions, peer, a.closed, &a.front.server.counters.permissions)
+}
+
+func (a *allocation) removePermission(peer netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	remove(a.permissions, peer, a.closed, &a.front.server.counters.permissions)
+}
+
+func (a *allocation) addChannel(peer netip.AddrPort) (added bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return add(a.channels, peer, a.closed, &a.front.server.counters.channels)
+}
+
+func (a *allocation) removeChannel(peer netip.AddrPort) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	remove(a.channels, peer, a.closed, &a.front.server.counters.channels)
+}

@@ -1,0 +1,33 @@
+// Package turn is the transport relay: a TURN server (RFC 8656) for clients that
+// cannot reach each other directly. It listens on whatever sockets it is given,
+// the machine's own or a simulated host's, and opens relay sockets by a function
+// that it is given, so it runs the same in a scenario and as a server.
+//
+// What it adds to the protocol engine, pion/turn/v5: time-limited credentials with
+// several secrets at once, a peer policy that is safe when nothing is configured,
+// quotas, answers that the engine leaves out, an event for everything that is
+// decided, and an end at which no goroutine is left.
+//
+// What it is not: it holds no keys and looks into no payload; TCP allocations
+// (RFC 6062), mobility (RFC 8016) and the DONT-FRAGMENT attribute are refused.
+//
+// # How a packet goes
+//
+// Each UDP socket and each TCP or TLS connection has a front (front.go): a
+// net.PacketConn between the socket and an engine of its own. An engine asks its
+// front for the next message only when it has dealt with the one before, so what
+// happens between two reads belongs to one request. That is why the hooks of the
+// engine, which are told little, can know the whole request: who asks, for what,
+// signed with which secret, and whether it was answered.
+//
+// On the other side of the engine, each allocation has a relay socket wrapped in
+// an allocation (allocation.go), which counts, reports and filters what passes.
+//
+// The forwarding core (relay/forward) will take its packets at these two places:
+// ChannelData in the front, before the engine sees it, and datagrams from peers
+// with a bound channel in the allocation. The events of channels and allocations
+// say what is bound, and everything that the core does not know goes on to the
+// engine as before.
+//
+// Start reading at Config, then Server, then front.
+package turn

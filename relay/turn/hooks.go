@@ -1,0 +1,175 @@
+package turn
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pion/stun/v4"
+	engine "github.com/pion/turn/v5"
+)
+
+// authenticate is the engine's AuthHandler: it says who owns what the request is
+// about and with which key the request is signed. The engine asks with one key in
+// mind; as there may be several secrets, the signature is checked here first. All
+// secrets are tried, whichever fits, so that the time taken tells nothing.
+func (f *front) authenticate(ra *engine.RequestAttributes) (owner string, key []byte, ok bool) {
+	r := &f.request
+	fail := func(reason string) (string, []byte, bool) {
+		e := f.event(AuthenticationFailed)
+		e.Reason = reason
+		f.refuse(e, stun.CodeUnauthorized)
+		return "", nil, false
+	}
+	if r.message == nil {
+		return "", nil, false // only requests are authenticated
+	}
+	who, err := parseUsername(ra.Username)
+	if err != nil {
+		return fail(err.Error())
+	}
+	r.who = who
+	cfg := &f.server.cfg
+	if ra.Realm != cfg.Realm {
+		return fail(fmt.Sprintf("wrong realm %q; this relay's is %q", shorten(ra.Realm), cfg.Realm))
+	}
+	for _, secret := range cfg.Secrets {
+		candidate := engine.GenerateAuthKey(ra.Username, ra.Realm, passwordOf(secret, ra.Username))
+		if stun.MessageIntegrity(candidate).Check(r.message) == nil {
+			key = candidate
+		}
+	}
+	if key == nil {
+		return fail(fmt.Sprintf("unknown secret: the password is of none of this relay's %d secrets", len(cfg.Secrets)))
+	}
+	if now := cfg.Now(); !now.Before(who.expires) {
+		return fail(fmt.Sprintf("expired at %s, %v ago", who.expires.Format(time.RFC3339), now.Sub(who.expires).Round(time.Second)))
+	}
+	r.key = key
+	return who.owner(), key, true
+}
+
+// shorten keeps what a stranger wrote from filling a log.
+func shorten(s string) string {
+	const most = 64
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// allocate is the engine's QuotaHandler, called for each request that is about to
+// make an allocation. The engine answers 486 when it says no.
+func (f *front) allocate(string, string, net.Addr) bool {
+	if rule, reason := f.server.quotas.acquire(f.request.who.user); rule != "" {
+		e := f.event(AllocationRefused)
+		e.Rule, e.Reason = rule, reason
+		f.refuse(e, stun.CodeAllocQuotaReached)
+		return false
+	}
+	f.request.holds = true
+	return true
+}
+
+// permit is the engine's PermissionHandler, for permissions and for channels.
+func (f *front) permit(_ net.Addr, ip net.IP) bool {
+	r := &f.request
+	a := f.allocation(r.client)
+	peer, ok := netip.AddrFromSlice(ip)
+	if !ok || a == nil || r.message == nil {
+		return false
+	}
+	e := f.event(PermissionDenied)
+	e.Peer = netip.AddrPortFrom(peer, 0)
+	var bind *binding
+	if r.message.Type.Method == stun.MethodChannelBind {
+		e.Kind = ChannelDenied
+		if b, err := bindingOf(r.message); err == nil {
+			bind, e.Peer, e.Channel = &b, b.peer, b.channel
+		}
+	}
+	if rule, ok := f.server.own.permits(peer); !ok {
+		e.Rule, e.Reason = rule, "peer policy"
+		f.refuse(e, stun.CodeForbidden)
+		return false
+	}
+	if bind != nil && !f.server.own.reaches(bind.peer, &f.server.allocations) {
+		e.Rule, e.Reason = "own-address", "not a live relayed transport address"
+		f.refuse(e, stun.CodeForbidden)
+		return false
+	}
+	if rule, reason := a.room(peer.Unmap(), bind, f.server.cfg.Quota); rule != "" {
+		e.Rule, e.Reason = rule, reason
+		f.refuse(e, stun.CodeInsufficientCapacity)
+		return false
+	}
+	return true
+}
+
+// binding is what a ChannelBind request asks for.
+type binding struct {
+	channel uint16
+	peer    netip.AddrPort
+}
+
+func bindingOf(m *stun.Message) (binding, error) {
+	var peer stun.XORMappedAddress
+	if err := peer.GetFromAs(m, stun.AttrXORPeerAddress); err != nil {
+		return binding{}, err
+	}
+	number, err := m.Get(stun.AttrChannelNumber)
+	if err != nil {
+		return binding{}, err
+	}
+	addr, ok := netip.AddrFromSlice(peer.IP)
+	if !ok || len(number) < 2 {
+		return binding{}, errors.New("malformed channel binding")
+	}
+	return binding{
+		channel: uint16(number[0])<<8 | uint16(number[1]),
+		peer:    netip.AddrPortFrom(addr.Unmap(), uint16(peer.Port)),
+	}, nil
+}
+
+// events are the engine's callbacks. Creations come from the reading goroutine;
+// deletions from any, with locks of the engine held.
+func (f *front) events() engine.EventHandler {
+	relay := func(a net.Addr) *allocation { return f.server.allocations.get(addrPort(a)) }
+	return engine.EventHandler{
+		OnAllocationCreated: func(_, _ net.Addr, _, _, _ string, at net.Addr, _ int) {
+			if relay(at) != nil {
+				f.server.report(f.event(AllocationCreated))
+			}
+		},
+		OnPermissionCreated: func(_, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
+			if addr, ok := netip.AddrFromSlice(peer); ok {
+				if a := relay(at); a != nil && a.addPermission(addr.Unmap()) {
+					e := a.event(PermissionCreated)
+					e.Peer = netip.AddrPortFrom(addr.Unmap(), 0)
+					f.server.report(e)
+				}
+			}
+		},
+		OnPermissionDeleted: func(_, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
+			if addr, ok := netip.AddrFromSlice(peer); ok {
+				if a := relay(at); a != nil {
+					a.removePermission(addr.Unmap())
+				}
+			}
+		},
+		OnChannelCreated: func(_, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
+			if a := relay(at); a != nil && a.addChannel(addrPort(peer)) {
+				e := a.event(ChannelBound)
+				e.Peer, e.Channel = addrPort(peer), number
+				f.server.report(e)
+			}
+		},
+		OnChannelDeleted: func(_, _ net.Addr, _, _, _ string, at, peer net.Addr, _ uint16) {
+			if a := relay(at); a != nil {
+				a.removeChannel(addrPort(peer))
+			}
+		},
+	}
+}
