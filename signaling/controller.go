@@ -1,10 +1,16 @@
 package signaling
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
+	"sync"
 	"time"
 )
 
@@ -77,18 +83,150 @@ type Limits struct {
 // Controller is the signaling controller. It is safe for concurrent use; whoever
 // made it closes it.
 type Controller struct {
-	cfg Config
+	cfg     Config
+	handler http.Handler
+	// ctx is the parent of every WebSocket's; Close ends it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// running counts WebSockets and timers.
+	running sync.WaitGroup
+
+	// mu guards everything below and what hangs from it: the whole state is
+	// under one lock, so that events have one order. Nothing that waits is done
+	// under it; descriptions are parsed and credentials minted before.
+	mu     sync.Mutex
+	closed bool
+	users  map[string]*user
+	tokens tokens
+	calls  map[string]*call
+	timers map[*timer]struct{}
+	misses misses
 }
 
 // NewController checks cfg and returns a controller, which serves nothing until
 // Handler is given to Serve.
 func NewController(cfg Config) (*Controller, error) {
-	return nil, errors.New("signaling: not built yet")
+	if cfg.TURN == nil {
+		return nil, errors.New("signaling: Config.TURN is nil, wanted a function that mints ICE servers")
+	}
+	if err := cfg.Limits.complete(); err != nil {
+		return nil, err
+	}
+	for _, pattern := range cfg.Origins {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("signaling: Config.Origins has %q, wanted a pattern of path.Match: %w", pattern, err)
+		}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	c := &Controller{
+		cfg:    cfg,
+		users:  map[string]*user{},
+		calls:  map[string]*call{},
+		timers: map[*timer]struct{}{},
+	}
+	c.tokens = tokens{lifetime: cfg.Limits.TokenLifetime, perUser: cfg.Limits.TokensPerUser, byHash: map[tokenHash]*grant{}}
+	for _, u := range cfg.Users {
+		known, err := newUser(u, cfg.Limits.Queue, cfg.Rand)
+		if err != nil {
+			return nil, err
+		}
+		if c.users[u.ID] != nil {
+			return nil, fmt.Errorf("signaling: Config.Users has %q twice", u.ID)
+		}
+		c.users[u.ID] = known
+	}
+	if len(c.users) == 0 {
+		return nil, errors.New("signaling: Config.Users is empty, wanted at least one user")
+	}
+	c.cfg.Users = nil // they hold the secrets
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.handler = c.routes()
+	return c, nil
 }
 
 // Handler serves the REST API and the WebSocket.
-func (c *Controller) Handler() http.Handler { return http.NotFoundHandler() }
+func (c *Controller) Handler() http.Handler { return c.handler }
 
 // Close ends every WebSocket with status 1001 (going away) and waits for their
 // goroutines and for timers. Later requests get 503.
-func (c *Controller) Close() error { return nil }
+func (c *Controller) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	for t := range c.timers {
+		c.stop(t)
+	}
+	for _, u := range c.users {
+		if u.session != nil {
+			u.session.end(closeGoingAway)
+		}
+	}
+	c.mu.Unlock()
+	c.running.Wait()
+	c.cancel()
+	return nil
+}
+
+// complete fills in the defaults.
+func (l *Limits) complete() error {
+	for _, f := range []struct {
+		name     string
+		field    *time.Duration
+		standard time.Duration
+	}{
+		{"TokenLifetime", &l.TokenLifetime, time.Hour},
+		{"RingTimeout", &l.RingTimeout, time.Minute},
+		{"ReconnectGrace", &l.ReconnectGrace, 30 * time.Second},
+		{"KeepEnded", &l.KeepEnded, 5 * time.Minute},
+		{"PingInterval", &l.PingInterval, 15 * time.Second},
+	} {
+		if *f.field < 0 {
+			return fmt.Errorf("signaling: Limits.%s is %s, wanted 0 or more", f.name, *f.field)
+		}
+		if *f.field == 0 {
+			*f.field = f.standard
+		}
+	}
+	for _, f := range []struct {
+		name     string
+		field    *int
+		standard int
+		min      int
+	}{
+		{"SDP", &l.SDP, 64 << 10, 1},
+		{"Queue", &l.Queue, 256, 2}, // a gap and the notification after it
+		{"Candidates", &l.Candidates, 256, 1},
+		{"CallsPerUser", &l.CallsPerUser, 1, 1},
+		{"TokensPerUser", &l.TokensPerUser, 8, 1},
+	} {
+		if *f.field == 0 {
+			*f.field = f.standard
+		}
+		if *f.field < f.min {
+			return fmt.Errorf("signaling: Limits.%s is %d, wanted %d or more, or 0 for %d", f.name, *f.field, f.min, f.standard)
+		}
+	}
+	if l.Body == 0 {
+		l.Body = 256 << 10
+	}
+	if l.Body < 0 {
+		return fmt.Errorf("signaling: Limits.Body is %d, wanted 0 or more", l.Body)
+	}
+	return nil
+}
+
+// random returns n random bytes as text that may stand in a URL.
+func random(r io.Reader, n int) (string, error) {
+	raw := make([]byte, n)
+	if _, err := io.ReadFull(r, raw); err != nil {
+		return "", fmt.Errorf("signaling: no randomness: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw), nil
+}

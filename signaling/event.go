@@ -1,7 +1,9 @@
 package signaling
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"time"
 
 	"github.com/callpath/callpath/signaling/callstate"
@@ -62,4 +64,58 @@ type Event struct {
 	// Allowed is the outcome; Reason says why.
 	Rule    string
 	Allowed bool
+}
+
+// The rules that decide, as Event.Rule has them.
+const (
+	ruleSecret      = "secret"      // the user's secret at sign-in
+	ruleThrottle    = "throttle"    // too many wrong secrets
+	ruleToken       = "token"       // the bearer token of a request
+	ruleOrigin      = "origin"      // the page that opens the WebSocket
+	ruleParticipant = "participant" // only a call's two participants reach it
+	ruleDTLSSRTP    = "dtls-srtp"   // no media but over DTLS-SRTP
+	ruleReservation = "reservation" // a call ID is used by whom it was reserved for
+)
+
+// emit logs an event and hands it out. c.mu is held, which is what makes the
+// order.
+func (c *Controller) emit(e Event) {
+	e.Time = c.cfg.Now()
+	if u := c.users[e.User]; u != nil {
+		e.Client = u.client
+	}
+	level := slog.LevelDebug
+	if e.Kind == EventAudit && !e.Allowed {
+		level = slog.LevelWarn
+	}
+	c.cfg.Log.LogAttrs(context.Background(), level, "signaling "+string(e.Kind), e.attrs()...)
+	if c.cfg.OnEvent != nil {
+		c.cfg.OnEvent(e)
+	}
+}
+
+// audit emits a security decision.
+func (c *Controller) audit(rule string, allowed bool, reason string, e Event) {
+	e.Kind, e.Rule, e.Allowed, e.Reason = EventAudit, rule, allowed, reason
+	c.emit(e)
+}
+
+// attrs are an event's fields for a log. Telemetry is left out: it is the
+// client's text, and long.
+func (e *Event) attrs() []slog.Attr {
+	var attrs []slog.Attr
+	for _, f := range []struct{ key, value string }{
+		{"user", e.User}, {"peer", e.Peer}, {"call", e.Call},
+		{"request", string(e.Request)}, {"from", string(e.From)}, {"state", string(e.State)},
+		{"notification", string(e.Notification)}, {"carried", e.Carried},
+		{"rule", e.Rule}, {"reason", e.Reason}, {"remote", e.Remote},
+	} {
+		if f.value != "" {
+			attrs = append(attrs, slog.String(f.key, f.value))
+		}
+	}
+	if e.Kind == EventAudit {
+		attrs = append(attrs, slog.Bool("allowed", e.Allowed))
+	}
+	return attrs
 }

@@ -1,8 +1,13 @@
 package signaling
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"time"
+
+	"github.com/callpath/callpath/signaling/callstate"
+	"github.com/callpath/callpath/signaling/offeranswer"
 )
 
 // Problem is an error response (RFC 9457), sent as application/problem+json.
@@ -50,6 +55,8 @@ const (
 	CodeOutOfOrder      = "out-of-order"       // 409: State and Allowed are set
 	CodeGlare           = "glare"              // 409, as SIP 491: RetryAfterMS or Call is set
 	CodeMethod          = "method-not-allowed" // 405
+	CodeTimeout         = "timeout"            // 408: the body came too slowly
+	CodeRequestTooOld   = "request-too-old"    // 412: too late to be sent again
 	CodeTooLarge        = "too-large"          // 413
 	CodeMediaType       = "media-type"         // 415
 	CodeRequestIDReused = "request-id-reused"  // 422: same ID, other request
@@ -57,3 +64,62 @@ const (
 	CodeInternal        = "internal"           // 500
 	CodeUnavailable     = "unavailable"        // 503: the controller is closing
 )
+
+var statusOf = map[string]int{
+	CodeBadRequest:      http.StatusBadRequest,
+	CodeBadDescription:  http.StatusUnprocessableEntity,
+	CodePlaintextMedia:  http.StatusUnprocessableEntity,
+	CodeSDES:            http.StatusUnprocessableEntity,
+	CodeBadCandidate:    http.StatusUnprocessableEntity,
+	CodeUnauthorized:    http.StatusUnauthorized,
+	CodeForbiddenOrigin: http.StatusForbidden,
+	CodeNotFound:        http.StatusNotFound,
+	CodeCalleeUnknown:   http.StatusNotFound,
+	CodeCalleeOffline:   http.StatusConflict,
+	CodeCalleeBusy:      http.StatusConflict,
+	CodeCallerBusy:      http.StatusConflict,
+	CodeOutOfOrder:      http.StatusConflict,
+	CodeGlare:           http.StatusConflict,
+	CodeMethod:          http.StatusMethodNotAllowed,
+	CodeTimeout:         http.StatusRequestTimeout,
+	CodeRequestTooOld:   http.StatusPreconditionFailed,
+	CodeTooLarge:        http.StatusRequestEntityTooLarge,
+	CodeMediaType:       http.StatusUnsupportedMediaType,
+	CodeRequestIDReused: http.StatusUnprocessableEntity,
+	CodeTooMany:         http.StatusTooManyRequests,
+	CodeInternal:        http.StatusInternalServerError,
+	CodeUnavailable:     http.StatusServiceUnavailable,
+}
+
+func problem(code, format string, args ...any) *Problem {
+	status := statusOf[code]
+	return &Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// outOfOrder is the problem of a request that the state machine refuses.
+func outOfOrder(r *callstate.Refusal) *Problem {
+	p := problem(CodeOutOfOrder, "%s", r)
+	p.State = string(r.State)
+	for _, e := range r.Allowed {
+		p.Allowed = append(p.Allowed, string(e))
+	}
+	return p
+}
+
+// descriptionCodes says which code a refused description gets.
+var descriptionCodes = map[offeranswer.Reason]string{
+	offeranswer.Malformed: CodeBadDescription,
+	offeranswer.Mismatch:  CodeBadDescription,
+	offeranswer.Plaintext: CodePlaintextMedia,
+	offeranswer.SDES:      CodeSDES,
+}
+
+// badDescription is the problem of a description that offeranswer refuses.
+func badDescription(err error) *Problem {
+	code := CodeBadDescription
+	var fault *offeranswer.Error
+	if errors.As(err, &fault) {
+		code = descriptionCodes[fault.Reason]
+	}
+	return problem(code, "%s", err)
+}

@@ -1,0 +1,69 @@
+package signaling
+
+import "time"
+
+// maxSeq bounds what a client may say that it has taken: the largest integer
+// that every JSON reader keeps exactly (RFC 8259, section 6).
+const maxSeq = 1<<53 - 1
+
+// mailbox holds a user's notifications until the client has acknowledged them.
+// They have consecutive numbers, and live through a change of WebSocket.
+// Controller.mu guards it.
+type mailbox struct {
+	limit int
+	last  uint64         // the newest notification's number
+	queue []Notification // not acknowledged, oldest first, without holes
+}
+
+// put adds a notification. When the client has let too many wait, they are
+// thrown away and a gap takes their place.
+func (m *mailbox) put(n Notification) {
+	if len(m.queue) >= m.limit {
+		m.gap(n.Time)
+	}
+	m.append(n)
+}
+
+func (m *mailbox) append(n Notification) {
+	m.last++
+	n.Seq = m.last
+	m.queue = append(m.queue, n)
+}
+
+func (m *mailbox) gap(now time.Time) {
+	m.queue = nil
+	m.append(Notification{Type: NotifyGap, Time: now,
+		Reason: "notifications were not taken in time and are lost; read the call's state"})
+}
+
+// next returns the first notification after number seq.
+func (m *mailbox) next(seq uint64) (Notification, bool) {
+	if len(m.queue) == 0 || seq >= m.last {
+		return Notification{}, false
+	}
+	first := m.queue[0].Seq
+	return m.queue[max(seq+1, first)-first], true
+}
+
+// ack removes the notifications up to seq and returns them.
+func (m *mailbox) ack(seq uint64) []Notification {
+	n := 0
+	for n < len(m.queue) && m.queue[n].Seq <= seq {
+		n++
+	}
+	taken := m.queue[:n:n]
+	m.queue = m.queue[n:]
+	return taken
+}
+
+// resume continues after seq, which the client says that it took last. One who
+// has taken more than was ever sent comes from before a restart of the
+// controller: the numbers go on from there, with a gap.
+func (m *mailbox) resume(seq uint64, now time.Time) []Notification {
+	if seq > m.last {
+		m.last = seq
+		m.gap(now)
+		return nil
+	}
+	return m.ack(seq)
+}

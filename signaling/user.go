@@ -1,0 +1,98 @@
+package signaling
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"io"
+)
+
+const (
+	maxUserID    = 64
+	minSecret    = 8
+	maxSecret    = 1024
+	saltBytes    = 16
+	maxKeptCalls = 64 // ended calls of one user
+)
+
+// user is somebody who may sign in, with what the controller keeps of them.
+// Controller.mu guards all but the first fields, which never change.
+type user struct {
+	id, name, client string
+	salt, hash       []byte
+
+	grants  []*grant // oldest first
+	box     mailbox
+	repeats repeats
+	// session is the WebSocket; absent runs while there is none and the user
+	// still counts as present.
+	session *session
+	absent  *timer
+	// reserved is the ID of the user's next call, or empty.
+	reserved string
+	calls    []*call // not ended, oldest first
+	ended    []*call // oldest first
+}
+
+func newUser(u User, queue int, rand io.Reader) (*user, error) {
+	if !validUserID(u.ID) {
+		return nil, fmt.Errorf(`signaling: User.ID is %q, wanted 1 to %d letters, digits or any of "._-@"`, u.ID, maxUserID)
+	}
+	if u.Client != "acs" && u.Client != "teams" {
+		return nil, fmt.Errorf("signaling: User.Client of %s is %q; valid: acs, teams", u.ID, u.Client)
+	}
+	if n := len(u.Secret); n < minSecret || n > maxSecret {
+		return nil, fmt.Errorf("signaling: User.Secret of %s has %d bytes, wanted %d to %d", u.ID, n, minSecret, maxSecret)
+	}
+	known := &user{id: u.ID, name: u.Name, client: u.Client, salt: make([]byte, saltBytes), box: mailbox{limit: queue}}
+	if _, err := io.ReadFull(rand, known.salt); err != nil {
+		return nil, fmt.Errorf("signaling: no randomness for the salt of %s: %w", u.ID, err)
+	}
+	known.hash = hashSecret(known.salt, u.Secret)
+	return known, nil
+}
+
+// stranger stands in for a user who does not exist, so that the answer takes as
+// long as for one who does.
+var stranger = &user{salt: make([]byte, saltBytes), hash: make([]byte, sha256.Size)}
+
+// knows says whether secret is the user's, in constant time. The hash is a fast
+// one: it lives in memory only, and a slow one would let anybody who is not
+// signed in keep the controller busy.
+func (u *user) knows(secret string) bool {
+	return hmac.Equal(u.hash, hashSecret(u.salt, secret)) && u != stranger
+}
+
+func hashSecret(salt []byte, secret string) []byte {
+	mac := hmac.New(sha256.New, salt)
+	mac.Write([]byte(secret))
+	return mac.Sum(nil)
+}
+
+func validUserID(id string) bool {
+	if id == "" || len(id) > maxUserID {
+		return false
+	}
+	for _, b := range []byte(id) {
+		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
+		if !letter && !(b >= '0' && b <= '9') && b != '.' && b != '_' && b != '-' && b != '@' {
+			return false
+		}
+	}
+	return true
+}
+
+// present says whether the user can be called.
+func (u *user) present() bool { return u.session != nil || u.absent != nil }
+
+// watch ends the calls of a user who has no WebSocket and does not get one in
+// time. c.mu is held.
+func (c *Controller) watch(u *user) {
+	if c.closed || u.present() {
+		return
+	}
+	u.absent = c.after(c.cfg.Limits.ReconnectGrace, func() {
+		u.absent = nil
+		c.lose(u)
+	})
+}
