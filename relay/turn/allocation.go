@@ -143,10 +143,19 @@ func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// sentToClient counts the payload that ReadFrom gave last.
-func (a *allocation) sentToClient() {
-	a.front.server.counters.packets.Add(1)
-	a.front.server.counters.bytesOut.Add(uint64(a.inFlight))
+// count counts a payload of size bytes that send sends. It counts first, so that
+// whoever has received a payload finds it counted.
+func (a *allocation) count(size int, send func() (int, error)) (int, error) {
+	c := &a.front.server.counters
+	c.packets.Add(1)
+	c.bytesOut.Add(uint64(size))
+	n, err := send()
+	if err != nil {
+		c.packets.Add(^uint64(0))
+		c.bytesOut.Add(-uint64(size))
+		c.dropped.Add(1)
+	}
+	return n, err
 }
 
 // WriteTo sends a payload to a peer. The engine has checked the permission, which
@@ -161,12 +170,7 @@ func (a *allocation) WriteTo(p []byte, to net.Addr) (int, error) {
 	}
 	s.counters.bytesIn.Add(uint64(len(p)))
 	a.relayed(peer, true, p)
-	n, err := a.PacketConn.WriteTo(p, to)
-	if err == nil {
-		s.counters.packets.Add(1)
-		s.counters.bytesOut.Add(uint64(n))
-	}
-	return n, err
+	return a.count(len(p), func() (int, error) { return a.PacketConn.WriteTo(p, to) })
 }
 
 // relayed tells of a payload.

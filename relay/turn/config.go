@@ -129,11 +129,12 @@ type Stats struct {
 	Channels    int
 	// Connections counts TCP, TLS and DTLS connections of clients.
 	Connections int
-	// Packets counts relayed payloads in both directions; BytesIn are those of
-	// payloads that came from clients, BytesOut those that went to clients.
+	// Packets counts relayed payloads in both directions; BytesIn are the bytes of
+	// payloads received for relaying, BytesOut of those sent on. They are equal
+	// when nothing was dropped in between.
 	Packets, BytesIn, BytesOut uint64
 	// Dropped counts datagrams that were not relayed: from peers without a
-	// permission, to own addresses, or too long.
+	// permission, to own addresses, too long, or impossible to send.
 	Dropped uint64
 	// Unauthenticated counts requests that were refused for their credentials.
 	Unauthenticated uint64

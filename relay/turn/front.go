@@ -159,13 +159,11 @@ func (f *front) WriteTo(p []byte, to net.Addr) (int, error) {
 	if isResponse(p) {
 		return len(p), f.respond(p, to)
 	}
-	n, err := f.PacketConn.WriteTo(p, to)
-	if err == nil {
-		if a := f.allocation(addrPort(to)); a != nil {
-			a.sentToClient()
-		}
+	a := f.allocation(addrPort(to))
+	if a == nil {
+		return len(p), nil // closed in the meantime
 	}
-	return n, err
+	return a.count(a.inFlight, func() (int, error) { return f.PacketConn.WriteTo(p, to) })
 }
 
 // isResponse is true for success and error responses: the class bits of a STUN

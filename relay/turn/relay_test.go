@@ -29,7 +29,7 @@ func allocate5(t *testing.T, r *rig, transport turn.Transport, username, passwor
 	ok(t, err)
 	t.Cleanup(c.Close)
 	ok(t, c.Listen())
-	return c.Allocate()
+	return closing(t)(c.Allocate())
 }
 
 func allocate3(t *testing.T, r *rig, transport turn.Transport, username, password string) (net.PacketConn, error) {
@@ -45,7 +45,17 @@ func allocate3(t *testing.T, r *rig, transport turn.Transport, username, passwor
 	ok(t, err)
 	t.Cleanup(c.Close)
 	ok(t, c.Listen())
-	return c.Allocate()
+	return closing(t)(c.Allocate())
+}
+
+// closing closes an allocation at the test's end; its client has timers.
+func closing(t *testing.T) func(net.PacketConn, error) (net.PacketConn, error) {
+	return func(relayed net.PacketConn, err error) (net.PacketConn, error) {
+		if err == nil {
+			t.Cleanup(func() { relayed.Close() })
+		}
+		return relayed, err
+	}
 }
 
 // connected is a connected UDP socket as a PacketConn.
