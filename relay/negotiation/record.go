@@ -38,6 +38,16 @@ type ICE struct {
 	Why string `json:"why,omitempty"`
 	// Restarts counts changes of credentials after the first.
 	Restarts int `json:"restarts"`
+	// Consent counts the requests on pairs that had already succeeded, which
+	// keep the consent to send (RFC 7675); they are not among Checks.
+	Consent Consent `json:"consent"`
+}
+
+// Consent counts the Binding requests that come after a pair's first success.
+type Consent struct {
+	Sent     uint64 `json:"sent"`
+	Answered uint64 `json:"answered"`
+	Received uint64 `json:"received"`
 }
 
 // Candidate is an ICE candidate (RFC 8445, section 5.1).
@@ -67,7 +77,9 @@ type Check struct {
 	Result string `json:"result"`
 	// Mapped is the XOR-MAPPED-ADDRESS of the response.
 	Mapped netip.AddrPort `json:"mapped,omitzero"`
-	RTT    time.Duration  `json:"rtt,omitempty"`
+	// RTT is that of a check that was sent, and sent once: with retransmissions
+	// nobody knows which was answered.
+	RTT time.Duration `json:"rtt,omitempty"`
 	// Sent counts transmissions, retransmissions included.
 	Sent int `json:"sent"`
 }
@@ -171,14 +183,30 @@ type SRTP struct {
 	Last        time.Time `json:"last"`
 	Packets     uint64    `json:"packets"`
 	Bytes       uint64    `json:"bytes"`
-	// Lost counts gaps in the sequence, at the receiver.
+	// Lost counts gaps in the sequence, at the receiver; it is 0 for what is
+	// sent.
 	Lost uint64 `json:"lost"`
 	// Jitter is that of RFC 3550, section 6.4.1, when the clock rate is known.
 	Jitter          time.Duration `json:"jitter,omitempty"`
 	RolloverCounter uint32        `json:"rollover_counter"`
-	Replayed        uint64        `json:"replayed"`
+	// Replayed counts packets whose index was seen before. A network that
+	// doubles packets looks the same as somebody who replays them; in what is
+	// sent they are an endpoint's own retransmissions.
+	Replayed uint64 `json:"replayed"`
 	// AuthFailures counts packets whose tag did not verify. It is known only
 	// where the session's keys were at hand; Verified counts those that did.
+	AuthFailures uint64 `json:"auth_failures"`
+	Verified     uint64 `json:"verified"`
+	// RTCP counts the control packets of the same sender. A receiver that sends
+	// no media has only these.
+	RTCP RTCP `json:"rtcp"`
+}
+
+// RTCP counts SRTCP packets (RFC 3711, section 3.4); the fields are as in SRTP.
+type RTCP struct {
+	Packets      uint64 `json:"packets"`
+	Bytes        uint64 `json:"bytes"`
+	Replayed     uint64 `json:"replayed"`
 	AuthFailures uint64 `json:"auth_failures"`
 	Verified     uint64 `json:"verified"`
 }
