@@ -44,7 +44,7 @@ func (g relaySockets) AllocatePacketConn(c engine.AllocateListenerConfig) (net.P
 		denied:      make(map[netip.AddrPort]struct{}),
 	}
 	f.request.holds = false // the allocation holds the unit of the quota now
-	s.running.Add(1)
+	s.running.Add(2)        // its reader and its Close
 	s.allocations.add(a)
 	f.mu.Lock()
 	f.clients[a.client] = a
@@ -231,6 +231,7 @@ func (a *allocation) Close() error {
 	s.ports.release(a.relay)
 	s.quotas.release(a.who.user)
 	s.report(a.event(AllocationDeleted))
+	s.running.Done()
 	return nil
 }
 

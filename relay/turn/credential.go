@@ -30,6 +30,7 @@ func Credential(secret []byte, user, call string, expires time.Time) (username, 
 	return username, passwordOf(secret, username)
 }
 
+// passwordOf is the password that belongs to a username.
 func passwordOf(secret []byte, username string) string {
 	mac := hmac.New(sha1.New, secret)
 	mac.Write([]byte(username))

@@ -4,22 +4,45 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/pion/logging"
 )
 
 // engineLog passes the engine's own log on at debug level, whatever level the
-// engine gives it: what matters to people is an event already.
-type engineLog struct{ log *slog.Logger }
+// engine gives it: what matters to people is an event already. The engine says a
+// last word when its reader has ended, which may be after the Server's Close; it
+// goes nowhere.
+type engineLog struct {
+	log *slog.Logger
 
-// NewLogger makes the logger of one part of the engine.
-func (e engineLog) NewLogger(scope string) logging.LeveledLogger {
-	return engineLogger{e.log.With("engine", scope)}
+	mu    sync.RWMutex
+	ended bool
 }
 
-type engineLogger struct{ log *slog.Logger }
+func (e *engineLog) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+}
 
-func (l engineLogger) line(level, text string) { l.log.Debug(text, "engine_level", level) }
+// NewLogger makes the logger of one part of the engine.
+func (e *engineLog) NewLogger(scope string) logging.LeveledLogger {
+	return engineLogger{e, e.log.With("engine", scope)}
+}
+
+type engineLogger struct {
+	of  *engineLog
+	log *slog.Logger
+}
+
+func (l engineLogger) line(level, text string) {
+	l.of.mu.RLock()
+	defer l.of.mu.RUnlock()
+	if !l.of.ended {
+		l.log.Debug(text, "engine_level", level)
+	}
+}
 
 func (l engineLogger) linef(level, format string, args []any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {

@@ -79,7 +79,7 @@ func (f *front) start() error {
 		AuthHandler:   f.authenticate,
 		QuotaHandler:  f.allocate,
 		EventHandler:  f.events(),
-		LoggerFactory: engineLog{cfg.Log},
+		LoggerFactory: f.server.engineLog,
 		PacketConnConfigs: []engine.PacketConnConfig{{
 			PacketConn:            f,
 			RelayAddressGenerator: relaySockets{f},

@@ -136,13 +136,13 @@ func (p PeerPolicy) Check(own []netip.Addr, peer netip.Addr) (rule string, allow
 		if _, ok := find(p.Allow, f.addr); ok {
 			continue
 		}
-		if slices.ContainsFunc(own, func(a netip.Addr) bool { return a.Unmap() == f.addr }) {
-			return f.rule("own-address"), false
-		}
 		for _, d := range defaultRules {
 			if d.prefix.Contains(f.addr) {
 				return f.rule(d.name), false
 			}
+		}
+		if slices.ContainsFunc(own, func(a netip.Addr) bool { return a.Unmap() == f.addr }) {
+			return f.rule("own-address"), false
 		}
 	}
 	return "", true

@@ -13,10 +13,11 @@ import (
 
 // Server is a running relay. Its methods are safe for concurrent use.
 type Server struct {
-	cfg    Config
-	quotas *quotas
-	ports  *ports
-	own    own
+	cfg       Config
+	quotas    *quotas
+	ports     *ports
+	own       own
+	engineLog *engineLog
 
 	// ctx ends when the server closes; it bounds handshakes and the opening of
 	// relay sockets.
@@ -92,6 +93,7 @@ func New(cfg Config) (*Server, error) {
 		quotas:      newQuotas(cfg.Quota),
 		ports:       newPorts(&cfg),
 		own:         newOwn(cfg),
+		engineLog:   &engineLog{log: cfg.Log},
 		fronts:      make(map[*front]struct{}),
 		allocations: registry{byRelay: make(map[netip.AddrPort]*allocation)},
 	}
@@ -159,6 +161,7 @@ func (s *Server) Close() error {
 		}
 	}
 	s.running.Wait()
+	s.engineLog.end()
 	return errors.Join(errs...)
 }
 
