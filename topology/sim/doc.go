@@ -1,0 +1,2 @@
+// Package sim runs a topology: a small internet in user space.
+package sim
