@@ -1,49 +1,71 @@
 package topology
 
 import (
-	"errors"
-	"net/netip"
+	"embed"
+	"fmt"
+	"path"
+	"strings"
 
 	"github.com/callpath/callpath/topology/document"
 )
 
-var errStub = errors.New("not implemented")
+// Parse reads a topology file. The result is validated and complete. An error is of
+// type document.Errors and holds every finding.
+func Parse(file string, data []byte) (*Network, error) {
+	d, err := document.Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return FromDocument(d, "")
+}
 
-// Parse reads a topology file. The result is validated and complete.
-func Parse(file string, data []byte) (*Network, error) { return nil, errStub }
+// FromDocument reads the topology that stands at path of a document, for example
+// inline in a scenario; the empty path is the whole document. The result is
+// validated and complete. An error is of type document.Errors.
+func FromDocument(d *document.Document, path string) (*Network, error) {
+	n := new(Network)
+	if err := d.DecodeAt(path, n); err != nil {
+		return nil, err
+	}
+	if err := n.complete(d, path); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
 
-// FromDocument reads the topology that stands at path of a document.
-func FromDocument(d *document.Document, path string) (*Network, error) { return nil, errStub }
+//go:embed catalog/*.yaml
+var catalog embed.FS
 
 // Catalog returns the names of the documented topologies, sorted.
-func Catalog() []string { return nil }
+func Catalog() []string {
+	entries, err := catalog.ReadDir("catalog")
+	if err != nil {
+		panic(err) // the folder is part of the program
+	}
+	names := make([]string, len(entries)) // ReadDir sorts
+	for i, e := range entries {
+		names[i] = strings.TrimSuffix(e.Name(), ".yaml")
+	}
+	return names
+}
+
+// Source returns the YAML of a documented topology. The error for an unknown name
+// is a *document.Error.
+func Source(name string) ([]byte, error) {
+	for _, known := range Catalog() {
+		if known == name {
+			return catalog.ReadFile(path.Join("catalog", name+".yaml"))
+		}
+	}
+	var anywhere *document.Document
+	return nil, anywhere.Error("", fmt.Sprintf("no topology %q in the catalogue", name), Catalog()...)
+}
 
 // Named returns a fresh copy of a documented topology.
-func Named(name string) (*Network, error) { return nil, errStub }
-
-// Source returns the YAML of a documented topology.
-func Source(name string) ([]byte, error) { return nil, errStub }
-
-// Complete fills in what is left out.
-func (n *Network) Complete() error { return errStub }
-
-// Host returns the host of a name, or nil.
-func (n *Network) Host(name string) *Host { return nil }
-
-// Site returns the site of a name, or nil.
-func (n *Network) Site(name string) *Site { return nil }
-
-// VPN returns the VPN of a name, or nil.
-func (n *Network) VPN(name string) *VPN { return nil }
-
-// HostsWith returns the hosts of a role.
-func (n *Network) HostsWith(role Role) []*Host { return nil }
-
-// Prefixes resolves a name of a rule or a tunnel.
-func (n *Network) Prefixes(name string) ([]netip.Prefix, error) { return nil, errStub }
-
-// Clone returns a deep copy.
-func (n *Network) Clone() *Network { return nil }
-
-// Classify returns the documented flows that a way crosses.
-func Classify(n *Network, w Way) []Flow { return nil }
+func Named(name string) (*Network, error) {
+	data, err := Source(name)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(name+".yaml", data)
+}
