@@ -142,15 +142,16 @@ func (c *Client) Invite(ctx context.Context, callee string, offer Description, c
 	c.mu.Unlock()
 	var out Call
 	in := inviteRequest{Call: reserved, Callee: callee, Description: offer, Candidates: candidates}
-	if err := c.do(ctx, http.MethodPost, "/v1/calls", in, &out); err != nil {
-		return "", err
+	err = c.do(ctx, http.MethodPost, "/v1/calls", in, &out)
+	var refused *Problem
+	if err == nil || errors.As(err, &refused) && refused.Code == CodeNotFound {
+		c.mu.Lock() // the ID is used, or not known any more
+		if c.reserved == reserved {
+			c.reserved = ""
+		}
+		c.mu.Unlock()
 	}
-	c.mu.Lock()
-	if c.reserved == out.ID {
-		c.reserved = ""
-	}
-	c.mu.Unlock()
-	return out.ID, nil
+	return out.ID, err
 }
 
 // Answer accepts an invite.

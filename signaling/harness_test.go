@@ -29,7 +29,7 @@ type world struct {
 	t          *testing.T
 	authority  *authority.Authority
 	controller *signaling.Controller
-	address    string
+	connect    func(context.Context) (net.Conn, error)
 	log        *logs
 
 	mu     sync.Mutex
@@ -37,10 +37,29 @@ type world struct {
 	grown  chan struct{} // closed and made anew at each event
 }
 
-// newWorld starts a controller for alice, bob and carol; change may be nil.
+// newWorld starts a controller on loopback for alice, bob and carol; change may
+// be nil.
 func newWorld(t *testing.T, change func(*signaling.Config)) *world {
 	t.Helper()
-	w := &world{t: t, log: &logs{}, grown: make(chan struct{})}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startWorld(t, ln, func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", ln.Addr().String())
+	}, change)
+}
+
+// memoryWorld is a world without sockets, for testing/synctest.
+func memoryWorld(t *testing.T, change func(*signaling.Config)) *world {
+	t.Helper()
+	ln := newMemory()
+	return startWorld(t, ln, ln.dial, change)
+}
+
+func startWorld(t *testing.T, ln net.Listener, connect func(context.Context) (net.Conn, error), change func(*signaling.Config)) *world {
+	t.Helper()
+	w := &world{t: t, log: &logs{}, grown: make(chan struct{}), connect: connect}
 	var err error
 	if w.authority, err = authority.New(authority.Config{}); err != nil {
 		t.Fatal(err)
@@ -64,11 +83,6 @@ func newWorld(t *testing.T, change func(*signaling.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.address = ln.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- signaling.Serve(ctx, ln, conf, w.controller.Handler()) }()
@@ -130,10 +144,8 @@ func (w *world) await(what string, match func(signaling.Event) bool) signaling.E
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
-// dial resolves the controller's name to where it listens.
-func (w *world) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	return (&net.Dialer{}).DialContext(ctx, network, w.address)
-}
+// dial finds the controller by whatever name.
+func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) { return w.connect(ctx) }
 
 func (w *world) config(user string) signaling.ClientConfig {
 	return signaling.ClientConfig{BaseURL: "https://" + host, Dial: w.dial, RootCAs: w.authority.Pool(),

@@ -53,7 +53,7 @@ const (
 // pings. All end with the handler.
 type session struct {
 	by actor
-	ws *websocket.Conn
+	ws *websocket.Conn // set before its goroutines start
 	// sent is the last notification handed to the writer; Controller.mu guards
 	// it.
 	sent uint64
@@ -107,23 +107,39 @@ func (c *Controller) getNotifications(w http.ResponseWriter, r *http.Request) {
 		refuse(w, p)
 		return
 	}
+	if !c.enter() {
+		refuse(w, problem(CodeUnavailable, "the controller is closing"))
+		return
+	}
+	defer c.running.Done()
+	s := &session{by: by, wake: make(chan struct{}, 1), stop: make(chan closing, 1)}
+	// Before the client learns that it is connected: from then on it can be called.
+	c.attach(s, after)
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol},
 		// The origin is checked above, where a refusal is also recorded.
 		InsecureSkipVerify: true,
 	})
 	if err != nil {
+		// It has answered.
 		c.cfg.Log.Debug("signaling: no WebSocket", "user", by.user.id, "remote", by.remote, "error", err)
-		return // it has answered
+		c.detach(s, "the handshake failed")
+		return
 	}
 	ws.SetReadLimit(maxMessage)
-	s := &session{by: by, ws: ws, wake: make(chan struct{}, 1), stop: make(chan closing, 1)}
-	if c.attach(s, after) {
-		defer c.running.Done()
-	} else {
-		s.end(closeGoingAway)
-	}
+	s.ws = ws
 	c.run(s)
+}
+
+// enter counts a WebSocket, so that Close waits for it; it is false when it is
+// too late.
+func (c *Controller) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.running.Add(1)
+	}
+	return !c.closed
 }
 
 // checkOrigin lets a request pass that no page made, that a page of the same host
@@ -164,15 +180,14 @@ func subprotocolToken(h http.Header) string {
 	return ""
 }
 
-// attach makes s the user's WebSocket: the newest wins. It is false when the
-// controller is closing.
-func (c *Controller) attach(s *session, after uint64) bool {
+// attach makes s the user's WebSocket: the newest wins.
+func (c *Controller) attach(s *session, after uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return false
+		s.end(closeGoingAway)
+		return
 	}
-	c.running.Add(1)
 	u := s.by.user
 	c.stop(u.absent)
 	u.absent = nil
@@ -186,7 +201,6 @@ func (c *Controller) attach(s *session, after uint64) bool {
 	e.Kind = EventConnected
 	c.emit(e)
 	c.acknowledge(s.by, u.box.resume(after, c.cfg.Now()))
-	return true
 }
 
 // detach starts the time in which the user may come back.
