@@ -18,14 +18,15 @@ type Scenario struct {
 	Seed uint64 `yaml:"seed,omitempty"`
 	// Timeout bounds the whole run; 60 s when absent.
 	Timeout Duration `yaml:"timeout,omitempty"`
-	// Topology is a catalogue entry's name or an inline network; Network holds
-	// it, a copy of this scenario's own, with Changes not yet applied.
+	// Network is the file's topology, a catalogue entry's name or an inline
+	// network: a copy of this scenario's own, with Before not yet applied.
 	Network *topology.Network `yaml:"-"`
 	// Before are changes to the network before anything starts.
 	Before []Change `yaml:"before,omitempty"`
 	// Relay configures the transport relay.
-	Relay        Relay         `yaml:"relay,omitempty"`
-	Participants []Participant `yaml:"participants"`
+	Relay Relay `yaml:"relay,omitempty"`
+	// Participants are in the order of the file's mapping.
+	Participants []Participant `yaml:"-"`
 	Steps        []Step        `yaml:"steps"`
 	Expect       Expect        `yaml:"expect"`
 
@@ -49,7 +50,8 @@ func (s *Scenario) MustConnect() bool {
 // Relay configures the transport relay of a run; the zero Relay is the safe
 // default.
 type Relay struct {
-	// Allow and Deny are prefixes of peer addresses, over the safe defaults.
+	// Allow and Deny are peer addresses over the safe defaults: addresses,
+	// prefixes, or names of sites, hosts or subnets ("site/subnet").
 	Allow []string `yaml:"allow,omitempty"`
 	Deny  []string `yaml:"deny,omitempty"`
 	// AllocationsPerUser is a quota; zero is the relay's default.
@@ -244,6 +246,25 @@ const (
 	CallRejected  = "rejected"
 	CallFailed    = "failed"
 )
+
+// Rules are the firewall rules that a block stands for, one in each direction.
+func (b BlockChange) Rules() []topology.Rule {
+	directions := []topology.Direction{topology.Outbound, topology.Inbound}
+	if b.Direction != "" {
+		directions = []topology.Direction{b.Direction}
+	}
+	action := b.Action
+	if action == "" {
+		action = topology.Deny
+	}
+	var rules []topology.Rule
+	for _, d := range directions {
+		rules = append(rules, topology.Rule{
+			Name: b.Name, Direction: d, Protocol: b.Protocol, Ports: b.Ports, To: b.To, Action: action,
+		})
+	}
+	return rules
+}
 
 // Expect is what must be true of the run. An absent key expects nothing. Keys
 // that stand under Participants are about one participant; the same keys at the
