@@ -245,4 +245,3 @@ func candidate(n int) signaling.Candidate {
 	mid := "0"
 	return signaling.Candidate{Candidate: fmt.Sprintf("candidate:1 1 udp 2130706431 192.0.2.1 %d typ host", n), SDPMid: &mid}
 }
-

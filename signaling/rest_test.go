@@ -225,7 +225,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"calling a stranger", carol, "POST", "/v1/calls", body("mallory", offer()), nil, 404, signaling.CodeCalleeUnknown},
 		{"calling who is in a call", carol, "POST", "/v1/calls", body("bob", offer()), nil, 409, signaling.CodeCalleeBusy},
 		{"calling while in a call", alice, "POST", "/v1/calls", body("carol", offer()), nil, 409, signaling.CodeCallerBusy},
-		{"calling who is away", bob, "POST", "/v1/calls", body("carol", offer()), nil, 409, signaling.CodeCallerBusy},
+		{"calling while being called", bob, "POST", "/v1/calls", body("carol", offer()), nil, 409, signaling.CodeCallerBusy},
 		{"another's reservation", carol, "POST", "/v1/calls", `{"call":"x",` + body("bob", offer())[1:], nil, 404, signaling.CodeNotFound},
 
 		{"plain RTP in an answer", bob, "POST", call + "/answer", body("", signaling.Description{Type: signaling.Answer, SDP: plain.SDP}), nil, 422, signaling.CodePlaintextMedia},
