@@ -162,6 +162,11 @@ func echo(t *testing.T) netip.AddrPort {
 	t.Helper()
 	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	ok(t, err)
+	echoOn(t, pc)
+	return addrPortOf(pc.LocalAddr())
+}
+
+func echoOn(t *testing.T, pc net.PacketConn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -180,7 +185,6 @@ func echo(t *testing.T) netip.AddrPort {
 		pc.Close()
 		<-done
 	})
-	return addrPortOf(pc.LocalAddr())
 }
 
 func addrPortOf(a net.Addr) netip.AddrPort {

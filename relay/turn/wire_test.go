@@ -2,8 +2,10 @@ package turn_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -54,15 +56,22 @@ func (w *wire) request(method stun.Method, attributes ...stun.Setter) *stun.Mess
 	return w.send(w.build(method, attributes...))
 }
 
-// send sends a message and waits for its response.
+// send sends a message and waits for its response. It retransmits as RFC 8489,
+// section 6.2.1 says, because a full buffer may lose a datagram.
 func (w *wire) send(m *stun.Message) *stun.Message {
 	w.t.Helper()
 	_, err := w.conn.Write(m.Raw)
 	ok(w.t, err)
-	ok(w.t, w.conn.SetReadDeadline(time.Now().Add(patience)))
 	buf := make([]byte, 2048)
-	for {
+	for tries := 1; ; {
+		ok(w.t, w.conn.SetReadDeadline(time.Now().Add(patience/10)))
 		n, err := w.conn.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) && tries < 10 {
+			tries++
+			_, err = w.conn.Write(m.Raw)
+			ok(w.t, err)
+			continue
+		}
 		if err != nil {
 			w.t.Fatalf("waiting for the response to %s: %v", m.Type, err)
 		}
