@@ -1,0 +1,273 @@
+package modern
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/callpath/callpath/scenarios/media"
+	"github.com/callpath/callpath/scenarios/participant/endpoint"
+	"github.com/callpath/callpath/signaling"
+)
+
+// Endpoint is a PeerConnection with the tracks of one participant.
+type Endpoint struct {
+	cfg     endpoint.Config
+	pc      *webrtc.PeerConnection
+	dialer  *endpoint.Dialer
+	sent    []media.Format
+	senders []*sender
+	readers sync.WaitGroup
+
+	mu      sync.Mutex
+	closing bool // no reader begins any more
+}
+
+var _ endpoint.Endpoint = (*Endpoint)(nil)
+
+// New builds an endpoint; nothing is gathered or sent before Offer or Answer.
+func New(cfg endpoint.Config) (*Endpoint, error) {
+	e := &Endpoint{cfg: cfg, dialer: endpoint.NewDialer(cfg)}
+	if err := e.build(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *Endpoint) build() error {
+	var err error
+	if e.sent, err = endpoint.Sent(e.cfg.Spec); err != nil {
+		return err
+	}
+	formats, err := endpoint.Formats(e.cfg.Spec)
+	if err != nil {
+		return err
+	}
+	engine, err := codecs(formats)
+	if err != nil {
+		return err
+	}
+	registry, err := interceptors(engine)
+	if err != nil {
+		return err
+	}
+	setting, err := settings(e.cfg, e.dialer, endpoint.NewLoggers(e.cfg.Log, e.complaint))
+	if err != nil {
+		return err
+	}
+	key, err := endpoint.Key(e.cfg.Spec)
+	if err != nil {
+		return err
+	}
+	certificate, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	configuration := webrtc.Configuration{
+		ICEServers:    servers(e.cfg.Servers),
+		BundlePolicy:  webrtc.BundlePolicyMaxBundle,
+		RTCPMuxPolicy: webrtc.RTCPMuxPolicyRequire,
+		Certificates:  []webrtc.Certificate{*certificate},
+	}
+	if configuration.ICETransportPolicy, err = policy(e.cfg.Spec.ICE); err != nil {
+		return err
+	}
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(setting))
+	if e.pc, err = api.NewPeerConnection(configuration); err != nil {
+		return fmt.Errorf("peer connection: %w", err)
+	}
+	e.pc.OnICECandidate(e.candidate)
+	e.pc.OnConnectionStateChange(e.state)
+	e.pc.OnTrack(e.track)
+	e.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(e.selected)
+	return e.addTracks()
+}
+
+func (e *Endpoint) addTracks() error {
+	for _, f := range e.sent {
+		track, err := webrtc.NewTrackLocalStaticRTP(capability(f), f.Kind, e.cfg.Spec.Name)
+		if err != nil {
+			return fmt.Errorf("track %s: %w", f.Codec, err)
+		}
+		rtpSender, err := e.pc.AddTrack(track)
+		if err != nil {
+			return fmt.Errorf("track %s: %w", f.Codec, err)
+		}
+		e.senders = append(e.senders, &sender{endpoint: e, format: f, track: track, rtp: rtpSender})
+		e.read(rtpSender.ReadRTCP)
+	}
+	return nil
+}
+
+// Offer implements endpoint.Endpoint. The first offer has an m-line for each kind:
+// what a participant does not send, it receives.
+func (e *Endpoint) Offer(restart bool) (string, error) {
+	for _, kind := range []string{media.Audio, media.Video} {
+		known := slices.ContainsFunc(e.pc.GetTransceivers(), func(t *webrtc.RTPTransceiver) bool { return t.Kind().String() == kind })
+		if known {
+			continue
+		}
+		receiving := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+		if _, err := e.pc.AddTransceiverFromKind(webrtc.NewRTPCodecType(kind), receiving); err != nil {
+			return "", fmt.Errorf("receive %s: %w", kind, err)
+		}
+	}
+	offer, err := e.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: restart})
+	if err != nil {
+		return "", fmt.Errorf("offer: %w", err)
+	}
+	if err := e.pc.SetLocalDescription(offer); err != nil {
+		return "", fmt.Errorf("local offer: %w", err)
+	}
+	return offer.SDP, nil
+}
+
+// Answer implements endpoint.Endpoint.
+func (e *Endpoint) Answer(offer string) (string, error) {
+	if err := e.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+		return "", fmt.Errorf("remote offer: %w", err)
+	}
+	answer, err := e.pc.CreateAnswer(nil)
+	if err != nil {
+		return "", fmt.Errorf("answer: %w", err)
+	}
+	if err := e.pc.SetLocalDescription(answer); err != nil {
+		return "", fmt.Errorf("local answer: %w", err)
+	}
+	return answer.SDP, nil
+}
+
+// Accept implements endpoint.Endpoint.
+func (e *Endpoint) Accept(answer string) error {
+	if err := e.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
+		return fmt.Errorf("remote answer: %w", err)
+	}
+	return nil
+}
+
+// Rollback implements endpoint.Endpoint.
+func (e *Endpoint) Rollback() error {
+	if err := e.pc.SetLocalDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeRollback}); err != nil {
+		return fmt.Errorf("rollback: %w", err)
+	}
+	return nil
+}
+
+// Servers implements endpoint.Endpoint.
+func (e *Endpoint) Servers(list []signaling.ICEServer) error {
+	e.dialer.Servers(list)
+	configuration := e.pc.GetConfiguration()
+	configuration.ICEServers = servers(list)
+	if err := e.pc.SetConfiguration(configuration); err != nil {
+		return fmt.Errorf("ICE servers: %w", err)
+	}
+	return nil
+}
+
+// Add implements endpoint.Endpoint.
+func (e *Endpoint) Add(c signaling.Candidate) error {
+	err := e.pc.AddICECandidate(webrtc.ICECandidateInit{
+		Candidate:        c.Candidate,
+		SDPMid:           c.SDPMid,
+		SDPMLineIndex:    c.SDPMLineIndex,
+		UsernameFragment: c.UsernameFragment,
+	})
+	if err != nil {
+		return fmt.Errorf("remote candidate %q: %w", c.Candidate, err)
+	}
+	return nil
+}
+
+// Senders implements endpoint.Endpoint.
+func (e *Endpoint) Senders() []endpoint.Sender {
+	out := make([]endpoint.Sender, 0, len(e.senders))
+	for _, s := range e.senders {
+		out = append(out, s)
+	}
+	return out
+}
+
+// Control implements endpoint.Endpoint.
+func (e *Endpoint) Control(packets ...rtcp.Packet) error { return e.pc.WriteRTCP(packets) }
+
+// Close implements endpoint.Endpoint.
+func (e *Endpoint) Close() error {
+	e.dialer.Close()
+	if e.pc == nil {
+		return nil
+	}
+	e.mu.Lock()
+	e.closing = true
+	e.mu.Unlock()
+	err := e.pc.GracefulClose()
+	e.readers.Wait()
+	return err
+}
+
+// sender is one track.
+type sender struct {
+	endpoint *Endpoint
+	format   media.Format
+	track    *webrtc.TrackLocalStaticRTP
+	rtp      *webrtc.RTPSender
+}
+
+func (s *sender) Format() media.Format { return s.format }
+
+func (s *sender) SSRC() uint32 {
+	if encodings := s.rtp.GetParameters().Encodings; len(encodings) > 0 {
+		return uint32(encodings[0].SSRC)
+	}
+	return 0
+}
+
+func (s *sender) PayloadType() uint8 { return s.format.PayloadType }
+
+// Negotiated implements endpoint.Sender: the other side's m-line receives.
+func (s *sender) Negotiated() bool {
+	description := s.endpoint.pc.CurrentRemoteDescription()
+	if description == nil {
+		return false
+	}
+	parsed, err := description.Unmarshal()
+	if err != nil {
+		return false
+	}
+	for _, t := range s.endpoint.pc.GetTransceivers() {
+		if t.Sender() != s.rtp {
+			continue
+		}
+		for _, m := range parsed.MediaDescriptions {
+			if mid, _ := m.Attribute("mid"); mid == t.Mid() {
+				_, sendonly := m.Attribute("sendonly")
+				_, inactive := m.Attribute("inactive")
+				return m.MediaName.Port.Value != 0 && !sendonly && !inactive
+			}
+		}
+	}
+	return false
+}
+
+// Send implements endpoint.Sender. The track writes the negotiated payload type.
+func (s *sender) Send(p *rtp.Packet) error { return s.track.WriteRTP(p) }
+
+// Stats implements endpoint.Endpoint.
+func (e *Endpoint) Stats() endpoint.Stats {
+	pair, ok := e.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return endpoint.Stats{}
+	}
+	stats := endpoint.Stats{RTT: seconds(pair.CurrentRoundTripTime)}
+	if pair.ResponsesReceived > 0 {
+		stats.MeanRTT = seconds(pair.TotalRoundTripTime / float64(pair.ResponsesReceived))
+	}
+	return stats
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
