@@ -29,7 +29,7 @@ func (c *checker) addresses() {
 	}
 }
 
-// subnets checks the prefixes of a site and returns the valid ones.
+// subnets checks the prefixes of a site's subnets and returns them.
 func (c *checker) subnets(i int) []owned {
 	s := &c.n.Sites[i]
 	var all []owned
@@ -37,9 +37,6 @@ func (c *checker) subnets(i int) []owned {
 		families := map[bool]bool{}
 		for k, p := range sub.Prefixes {
 			path := place("sites", i, "subnets", j, "prefixes", k)
-			if !c.prefix(path, p) {
-				continue
-			}
 			if families[p.Addr().Is4()] {
 				c.report(path, "%s is the second prefix of its family in the subnet; wanted at most one of IPv4 and one of IPv6", p)
 			}
@@ -58,28 +55,19 @@ func (c *checker) subnets(i int) []owned {
 }
 
 // prefix checks a subnet's or pool's prefix by itself.
-func (c *checker) prefix(path string, p netip.Prefix) bool {
-	if !p.IsValid() {
-		c.report(path, "is no prefix")
-		return false
-	}
-	if p.Masked() != p {
-		c.report(path, "%s has bits set after its length; wanted %s", p, p.Masked())
-		return false
-	}
+func (c *checker) prefix(path string, p netip.Prefix) {
 	least, most := 8, 30
 	if p.Addr().Is6() {
 		least, most = 32, 126
 	}
-	if p.Bits() < least || p.Bits() > most {
+	switch {
+	case p.Masked() != p:
+		c.report(path, "%s has bits set after its length; wanted %s", p, p.Masked())
+	case p.Bits() < least || p.Bits() > most:
 		c.report(path, "the length of %s is out of range; wanted /%d to /%d", p, least, most)
-		return false
-	}
-	if !p.Addr().IsGlobalUnicast() || p.Addr().Is4In6() {
+	case !p.Addr().IsGlobalUnicast() || p.Addr().Is4In6():
 		c.report(path, "%s is not for hosts; wanted unicast addresses that are not loopback or link-local", p)
-		return false
 	}
-	return true
 }
 
 var sharedRange = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598

@@ -107,9 +107,9 @@ func (c *checker) name(path, name, what string, seen names) {
 	case len(name) > maxName || !validName.MatchString(name):
 		c.report(path, "%q is no name; wanted lower-case letters, digits and hyphens, at most %d", shorten(name), maxName)
 	case seen[name] != "":
-		c.report(path, "the name %q is taken by a %s", name, seen[name])
+		c.report(path, "the name %q is taken by %s", name, seen[name])
 	default:
-		seen[name] = what
+		seen[name] = "a " + what
 	}
 }
 
@@ -121,7 +121,7 @@ func shorten(s string) string {
 	return s
 }
 
-// words checks names, words, references and numbers: all that needs no address.
+// words checks names, words, references, numbers and prefixes: each by itself.
 func (c *checker) words() {
 	n := c.n
 	if n.Name != "" {
@@ -178,6 +178,9 @@ func (c *checker) site(i int, seen names) {
 	for j, sub := range s.Subnets {
 		c.name(place("sites", i, "subnets", j, "name"), sub.Name, "subnet", subnets)
 		c.link(place("sites", i, "subnets", j, "link"), sub.Link)
+		for k, p := range sub.Prefixes {
+			c.prefix(place("sites", i, "subnets", j, "prefixes", k), p)
+		}
 		if sub.Router != "" && sub.Router != edgeRouter && s.Router(sub.Router) == nil {
 			c.suggest(place("sites", i, "subnets", j, "router"), fmt.Sprintf("no router %q in the site %q", sub.Router, s.Name), vias...)
 		}
@@ -265,6 +268,9 @@ func (c *checker) vpn(i int, seen names) {
 	c.name(place("vpns", i, "name"), v.Name, "VPN", seen)
 	if c.n.Site(v.Site) == nil {
 		c.suggest(place("vpns", i, "site"), fmt.Sprintf("no site %q", v.Site), c.siteNames()...)
+	}
+	if v.Pool.IsValid() {
+		c.prefix(place("vpns", i, "pool"), v.Pool)
 	}
 	c.mtu(place("vpns", i, "mtu"), v.MTU)
 	c.atMost(place("vpns", i, "tunnelled"), len(v.Tunnelled), maxRules, "entries")

@@ -74,7 +74,7 @@ func (b Bandwidth) String() string {
 			return strconv.FormatUint(uint64(b)/u.bits, 10) + u.suffix
 		}
 	}
-	return "0bit"
+	return "0"
 }
 
 // MarshalText writes the form that UnmarshalText reads.

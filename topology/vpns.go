@@ -15,9 +15,6 @@ func (c *checker) vpns() {
 func (c *checker) pool(i int) {
 	v := &c.n.VPNs[i]
 	path := place("vpns", i, "pool")
-	if !c.prefix(path, v.Pool) {
-		return
-	}
 	if !v.Pool.Addr().Is4() {
 		c.report(path, "%s is IPv6; wanted an IPv4 pool", v.Pool)
 	}

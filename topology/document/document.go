@@ -9,6 +9,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // MaxSize is the largest document in bytes.
@@ -138,7 +139,15 @@ func (p *reader) node(from ast.Node, path string) *node {
 	case *ast.SequenceNode:
 		n.kind = sequence
 		for i, v := range from.Values {
-			n.items = append(n.items, p.node(v, fmt.Sprintf("%s[%d]", path, i)))
+			item := p.node(v, fmt.Sprintf("%s[%d]", path, i))
+			if from.IsFlowStyle && item.kind == mapping && v.GetToken().Type != token.MappingStartType {
+				// YAML reads [a: b] as [{a: b}], and the library even
+				// [2001:db8::1] inside braces.
+				e := p.at(item.line, item.column, "a value with a colon inside brackets; write it in quotes, or a mapping in braces")
+				e.Path = fmt.Sprintf("%s[%d]", path, i)
+				p.errs = append(p.errs, e)
+			}
+			n.items = append(n.items, item)
 		}
 	case *ast.StringNode:
 		n.kind, n.text = text, from.Value

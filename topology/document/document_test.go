@@ -168,6 +168,7 @@ func TestRefusesBeforeDecoding(t *testing.T) {
 		{"deep block on a line", strings.Repeat("- ", 100) + "a", "a.yaml:1:129: nested deeper than 64 levels"},
 		{"deep indentation", "a:\n" + strings.Repeat(" ", 300) + "b: c", "a.yaml:2:301: indented by 300 columns; wanted at most 200"},
 		{"too many values", strings.Repeat("- a\n", 100_001), "a.yaml:1:1: the file has 200002 YAML tokens; wanted at most 200000"},
+		{"colon inside brackets", "a: {b: [10.0.0.0/8, 2001:db8::/64]}\n", "a.yaml:1:21: a.b[1]: a value with a colon inside brackets; write it in quotes, or a mapping in braces"},
 		{"unclosed", "a: [1, 2\n", "a.yaml:1:4: sequence end token ']' not found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
