@@ -56,7 +56,7 @@ func (i *Internet) buildSite(site *topology.Site) ([]route, error) {
 	e.up = i.newPipe("uplink up "+site.Name, site.Uplink, e.hop, i.core.receive)
 	e.down = i.newPipe("uplink down "+site.Name, site.Uplink, coreHop, e.inbound)
 	var err error
-	if e.firewall, err = firewall.New(firewall.Config{Firewall: site.Firewall, Prefixes: i.network.Prefixes, Now: i.now}); err != nil {
+	if e.firewall, err = firewall.New(firewall.Config{Firewall: site.Firewall, Prefixes: i.prefixes, Now: i.now}); err != nil {
 		return nil, err
 	}
 	if site.NAT != nil {
@@ -89,6 +89,10 @@ func (i *Internet) buildSite(site *topology.Site) ([]route, error) {
 	}
 	return public, nil
 }
+
+// prefixes resolves the names in firewall rules in the network as it is when the
+// rules are set.
+func (i *Internet) prefixes(name string) ([]netip.Prefix, error) { return i.network.Prefixes(name) }
 
 func natAddresses(site *topology.Site) []netip.Addr {
 	if site.NAT == nil {
@@ -204,7 +208,7 @@ func (i *Internet) buildConcentrators(site *topology.Site, e *edge) ([]route, er
 		c.address = netip.AddrPortFrom(v.Concentrator, esp.Port)
 		c.bySPI, c.byAddr = make(map[uint32]*tunnel), make(map[netip.Addr]*tunnel)
 		var err error
-		if c.firewall, err = firewall.New(firewall.Config{Firewall: v.Firewall, Prefixes: i.network.Prefixes, Now: i.now}); err != nil {
+		if c.firewall, err = firewall.New(firewall.Config{Firewall: v.Firewall, Prefixes: i.prefixes, Now: i.now}); err != nil {
 			return nil, fmt.Errorf("VPN %s: %w", v.Name, err)
 		}
 		e.concentrators[v.Concentrator] = c
@@ -297,7 +301,9 @@ func (p *port) unplug() {
 // interfaces is what a host's stack has: its own interface, and its tunnel's.
 func (i *Internet) interfaces(h *topology.Host) ([]host.Interface, error) {
 	at := i.ports[h.Name].plug.Load()
-	own := host.Interface{Name: primary, MTU: at.up.link.MTU()}
+	// No interface has less than IPv6's least MTU. What is too large for a smaller
+	// link is answered by the router at its end.
+	own := host.Interface{Name: primary, MTU: max(at.up.link.MTU(), host.MinMTU)}
 	for _, p := range at.subnet.prefixes {
 		own.Routes = append(own.Routes, p)
 		for _, a := range h.Addresses {

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/callpath/callpath/topology"
 	"github.com/callpath/callpath/topology/sim/link"
@@ -144,8 +145,36 @@ func (i *Internet) move(p *port, site, subnet string) error {
 	if p.tunnel != nil {
 		p.tunnel.enter(nil) // so that the concentrator learns the new way
 	}
+	if err := i.resolveAgain(p.name); err != nil {
+		return err
+	}
 	if len(h.Names) > 0 {
 		return i.serveNames()
+	}
+	return nil
+}
+
+// resolveAgain renews what names hosts: the firewalls' rules, and the routes into
+// tunnels that name the host which has moved.
+func (i *Internet) resolveAgain(moved string) error {
+	for _, site := range i.network.Sites {
+		if err := i.edges[site.Name].firewall.Set(site.Firewall); err != nil {
+			return fmt.Errorf("site %s: %w", site.Name, err)
+		}
+	}
+	for _, v := range i.network.VPNs {
+		if err := i.concentrators[v.Name].firewall.Set(v.Firewall); err != nil {
+			return fmt.Errorf("VPN %s: %w", v.Name, err)
+		}
+	}
+	for n := range i.network.Hosts {
+		h := &i.network.Hosts[n]
+		if h.VPN == "" || !slices.Contains(i.network.VPN(h.VPN).Tunnelled, moved) {
+			continue
+		}
+		if err := i.reconfigure(h); err != nil {
+			return err
+		}
 	}
 	return nil
 }

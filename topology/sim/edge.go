@@ -10,7 +10,8 @@ import (
 )
 
 // edge is a site's edge. From inside to the internet a packet meets the inner
-// router, the firewall, the NAT and the uplink; inwards the same in reverse. The
+// router, the firewall, the NAT and the uplink; inwards the same in reverse. TCP
+// connections are kept to segments that fit the uplink (packet.ClampMSS). The
 // VPN concentrators stand beside NAT and firewall, with public addresses of their
 // own: a tunnel's outer packets pass neither when they come from the internet.
 type edge struct {
@@ -46,7 +47,7 @@ func (e downlink) carry(core *router, f *frame) {
 }
 
 func (e *edge) outbound(f *frame) {
-	if !e.whole(&e.outgoing, f) {
+	if !assemble(e.net, &e.outgoing, f) {
 		return
 	}
 	if f.own {
@@ -58,8 +59,10 @@ func (e *edge) outbound(f *frame) {
 		c.take(f) // from inside, a tunnel needs no NAT
 		return
 	}
+	mtu := e.up.link.MTU()
+	f.p.ClampMSS(mtu)
 	// Before the NAT, so that the error shows the sender its own packet.
-	if mtu := e.up.link.MTU(); tooBig(f, mtu) {
+	if tooBig(f, mtu) {
 		e.router.answer(f, packet.TooBig, mtu)
 		e.net.drop(f, e.hop, WhyTooBig, "")
 		return
@@ -86,9 +89,11 @@ func (e *edge) inbound(f *frame) {
 		c.take(f)
 		return
 	}
-	if e.whole(&e.incoming, f) {
-		e.enter(f)
+	if !assemble(e.net, &e.incoming, f) {
+		return
 	}
+	f.p.ClampMSS(e.up.link.MTU())
+	e.enter(f)
 }
 
 // enter takes a packet, from the internet or hairpinned, into the site.
@@ -146,12 +151,8 @@ func judge(r *router, fw *firewall.Firewall, where topology.Hop, direction topol
 	return false
 }
 
-// whole says whether the frame is a whole packet, or has become one with earlier
+// assemble says whether the frame is a whole packet, or has become one with earlier
 // fragments. Otherwise the fragment is kept, and its frame is done with.
-func (e *edge) whole(r *packet.Reassembler, f *frame) bool {
-	return assemble(e.net, r, f)
-}
-
 func assemble(i *Internet, r *packet.Reassembler, f *frame) bool {
 	if !f.p.IsFragment() {
 		return true

@@ -97,7 +97,10 @@ func (i *Internet) serveNames() error {
 			if err != nil {
 				return errors.Join(fmt.Errorf("host %s: DNS: %w", h.Name, err), pc.Close())
 			}
-			i.serve(ctx, &i.names.servers, h.Name, func() error { return dns.Serve(ctx, pc, zone) })
+			i.serve(ctx, &i.names.servers, h.Name, func() error {
+				defer pc.Close()
+				return dns.Serve(ctx, pc, zone)
+			})
 			i.serve(ctx, &i.names.servers, h.Name, func() error { return dns.ServeListener(ctx, l, zone) })
 		}
 	}

@@ -24,16 +24,17 @@ type recorder struct {
 	captures   []sim.Capture
 	deliveries []sim.Delivery
 	drops      []sim.Drop
-	dropped    chan struct{} // signals that there is another drop
+	news       chan struct{} // signals that there is more
 }
 
-func newRecorder() *recorder { return &recorder{dropped: make(chan struct{}, 1)} }
+func newRecorder() *recorder { return &recorder{news: make(chan struct{}, 1)} }
 
 func (r *recorder) Captured(c sim.Capture) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c.Packet = slices.Clone(c.Packet)
 	r.captures = append(r.captures, c)
+	r.signal()
 }
 
 func (r *recorder) Delivered(d sim.Delivery) {
@@ -48,8 +49,12 @@ func (r *recorder) Dropped(d sim.Drop) {
 	defer r.mu.Unlock()
 	d.Packet = slices.Clone(d.Packet)
 	r.drops = append(r.drops, d)
+	r.signal()
+}
+
+func (r *recorder) signal() {
 	select {
-	case r.dropped <- struct{}{}:
+	case r.news <- struct{}{}:
 	default:
 	}
 }
@@ -82,25 +87,37 @@ func wayString(w topology.Way) string {
 	return strings.Join(hops, " > ")
 }
 
-// waitDrop waits until a drop satisfies a condition.
+// waitDrop waits for a drop that satisfies a condition.
 func (r *recorder) waitDrop(t *testing.T, what string, is func(sim.Drop) bool) sim.Drop {
+	t.Helper()
+	return waitFor(t, r, what, func() []sim.Drop { return r.drops }, is)
+}
+
+// waitCapture waits for a capture that satisfies a condition.
+func (r *recorder) waitCapture(t *testing.T, what string, is func(sim.Capture) bool) sim.Capture {
+	t.Helper()
+	return waitFor(t, r, what, func() []sim.Capture { return r.captures }, is)
+}
+
+func waitFor[T any](t *testing.T, r *recorder, what string, list func() []T, is func(T) bool) T {
 	t.Helper()
 	limit := time.After(5 * time.Second)
 	for {
 		r.mu.Lock()
-		n := slices.IndexFunc(r.drops, is)
-		var d sim.Drop
+		all := list()
+		n := slices.IndexFunc(all, is)
+		var found T
 		if n >= 0 {
-			d = r.drops[n]
+			found = all[n]
 		}
 		r.mu.Unlock()
 		if n >= 0 {
-			return d
+			return found
 		}
 		select {
-		case <-r.dropped:
+		case <-r.news:
 		case <-limit:
-			t.Fatalf("no drop: %s", what)
+			t.Fatalf("did not happen: %s", what)
 		}
 	}
 }
