@@ -2,8 +2,11 @@ package signaling_test
 
 import (
 	"context"
+	"io"
 	"net"
+	"os"
 	"sync"
+	"time"
 )
 
 // memory is a listener whose connections are pairs of ends in the process, which
@@ -17,7 +20,8 @@ type memory struct {
 func newMemory() *memory { return &memory{conns: make(chan net.Conn), done: make(chan struct{})} }
 
 func (m *memory) dial(ctx context.Context) (net.Conn, error) {
-	ours, theirs := net.Pipe()
+	a, b := newHalf(), newHalf()
+	ours, theirs := &end{in: a, out: b}, &end{in: b, out: a}
 	select {
 	case m.conns <- theirs:
 		return ours, nil
@@ -44,51 +48,121 @@ func (m *memory) Close() error {
 
 func (m *memory) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "memory"} }
 
-// cable is a connection that can be cut: from then on nothing passes, and
-// neither end is told, as when a host has lost its network.
-type cable struct {
-	net.Conn
-	mu   sync.Mutex
-	cut  bool
-	gone chan struct{} // closed by Close
-	once sync.Once
+// half is one direction of a connection. Unlike net.Pipe's it holds what is
+// written, as the buffers of TCP do, so that both ends may write at once.
+type half struct {
+	mu       sync.Mutex
+	data     []byte
+	ended    bool // the writer has closed
+	left     bool // the reader has closed
+	cut      bool // what is written is lost, and so is the end
+	deadline time.Time
+	changed  chan struct{} // closed and made anew at each change
 }
 
-func newCable(c net.Conn) *cable { return &cable{Conn: c, gone: make(chan struct{})} }
+func newHalf() *half { return &half{changed: make(chan struct{})} }
 
-func (c *cable) Cut() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cut = true
+func (h *half) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+	close(h.changed)
+	h.changed = make(chan struct{})
 }
 
-func (c *cable) isCut() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.cut
-}
-
-func (c *cable) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if c.isCut() {
-		<-c.gone
-		return 0, net.ErrClosed
+func (h *half) read(p []byte) (int, error) {
+	for {
+		h.mu.Lock()
+		changed, deadline := h.changed, h.deadline
+		n := copy(p, h.data)
+		h.data = h.data[n:]
+		ended, left := h.ended, h.left
+		h.mu.Unlock()
+		var late <-chan time.Time
+		switch {
+		case left:
+			return 0, net.ErrClosed
+		case n > 0:
+			return n, nil
+		case ended:
+			return 0, io.EOF
+		case !deadline.IsZero():
+			wait := time.Until(deadline)
+			if wait <= 0 {
+				return 0, os.ErrDeadlineExceeded
+			}
+			t := time.NewTimer(wait)
+			late = t.C
+			defer t.Stop()
+		}
+		select {
+		case <-changed:
+		case <-late:
+		}
 	}
+}
+
+// end is one end of a connection.
+type end struct{ in, out *half }
+
+func (e *end) Read(p []byte) (int, error) { return e.in.read(p) }
+
+func (e *end) Write(p []byte) (n int, err error) {
+	e.out.change(func() {
+		switch {
+		case e.out.ended || e.out.left && !e.out.cut:
+			err = io.ErrClosedPipe
+		case e.out.cut:
+			n = len(p)
+		default:
+			e.out.data = append(e.out.data, p...)
+			n = len(p)
+		}
+	})
 	return n, err
 }
 
-func (c *cable) Write(p []byte) (int, error) {
-	if c.isCut() {
-		return len(p), nil
-	}
-	return c.Conn.Write(p)
+func (e *end) Close() error {
+	e.in.change(func() { e.in.left = true })
+	e.out.change(func() { e.out.ended = !e.out.cut })
+	return nil
 }
 
-// Close of a cut cable does not reach the other end; leave does.
-func (c *cable) Close() error {
-	c.once.Do(func() { close(c.gone) })
-	if c.isCut() {
-		return nil
+func (e *end) LocalAddr() net.Addr                { return &net.UnixAddr{Name: "memory", Net: "memory"} }
+func (e *end) RemoteAddr() net.Addr               { return e.LocalAddr() }
+func (e *end) SetDeadline(t time.Time) error      { return e.SetReadDeadline(t) }
+func (e *end) SetWriteDeadline(t time.Time) error { return nil } // writing never waits
+
+func (e *end) SetReadDeadline(t time.Time) error {
+	e.in.change(func() { e.in.deadline = t })
+	return nil
+}
+
+// cables makes connections that can be cut: from then on nothing passes, and
+// neither end is told, as when a host has lost its network.
+type cables struct {
+	dial func(context.Context) (net.Conn, error)
+	mu   sync.Mutex
+	all  []*end
+}
+
+func (c *cables) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return c.Conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, conn.(*end))
+	return conn, nil
+}
+
+func (c *cables) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.all {
+		for _, h := range []*half{e.in, e.out} {
+			h.change(func() { h.cut, h.data = true, nil })
+		}
+	}
 }
