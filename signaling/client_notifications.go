@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,24 +108,23 @@ func (c *Client) keepConnected(ws *websocket.Conn) {
 func (c *Client) dialUntil(ctx context.Context, after uint64) (*websocket.Conn, error) {
 	wait := backoff{}
 	fresh := false // the token is new, and has not met a broken connection since
+	var last error
 	for {
 		ws, err := c.dialOrSignIn(ctx, after, &fresh)
-		if ws != nil || err == nil {
-			if ws == nil {
-				continue // signed in
-			}
-			return ws, nil
-		}
 		var refused *Problem
 		switch {
+		case ws != nil:
+			return ws, nil
+		case err == nil:
+			continue // signed in
 		case c.ctx.Err() != nil:
 			return nil, errClosed
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("signaling: connecting notifications: %w (last: %w)", ctx.Err(), err)
+			return nil, fmt.Errorf("signaling: connecting notifications: %w", errors.Join(ctx.Err(), cmp.Or(last, err)))
 		case errors.As(err, &refused) && !refused.temporary(), permanent(err):
 			return nil, err
 		}
-		fresh = false
+		fresh, last = false, err
 		c.cfg.Log.Debug("signaling client connects again", "user", c.cfg.User, "error", err)
 		c.pause(ctx, wait.next())
 	}

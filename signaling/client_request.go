@@ -101,6 +101,7 @@ func (c *Client) signIn(ctx context.Context, old string) error {
 func (c *Client) send(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
 	began := time.Now()
 	wait := backoff{}
+	var last error
 	for {
 		err := c.attempt(ctx, method, path, header, body, out)
 		var refused *Problem
@@ -110,10 +111,11 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 		case c.ctx.Err() != nil:
 			return errClosed
 		case ctx.Err() != nil:
-			return fmt.Errorf("signaling: %s %s: %w (last: %w)", method, path, ctx.Err(), err)
+			return fmt.Errorf("signaling: %s %s: %w", method, path, errors.Join(ctx.Err(), last))
 		case permanent(err), time.Since(began) > retryFor:
 			return fmt.Errorf("signaling: %s %s: %w", method, path, err)
 		}
+		last = err
 		c.cfg.Log.Debug("signaling client sends again", "user", c.cfg.User, "method", method, "path", path, "error", err)
 		c.pause(ctx, wait.next())
 	}
