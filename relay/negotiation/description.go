@@ -145,22 +145,23 @@ var candidateTypes = []string{"host", "srflx", "prflx", "relay"}
 // .local, which hides an address, leaves Address without one.
 func parseCandidate(line string) (Candidate, error) {
 	line = cut(strings.TrimSpace(line))
+	shown := line[:min(len(line), 120)]
 	value, ok := strings.CutPrefix(strings.TrimPrefix(line, "a="), "candidate:")
 	f := strings.Fields(value)
 	if !ok || len(f) < 8 || f[6] != "typ" {
-		return Candidate{}, fmt.Errorf("%q is not of the form %q", line,
+		return Candidate{}, fmt.Errorf("%q is not of the form %q", shown,
 			"candidate:FOUNDATION COMPONENT TRANSPORT PRIORITY ADDRESS PORT typ TYPE")
 	}
 	if !slices.Contains(candidateTypes, f[7]) {
-		return Candidate{}, fmt.Errorf("%q has type %q; valid: %s", line, f[7], strings.Join(candidateTypes, ", "))
+		return Candidate{}, fmt.Errorf("%q has type %q; valid: %s", shown, f[7], strings.Join(candidateTypes, ", "))
 	}
 	priority, err := strconv.ParseUint(f[3], 10, 32)
 	if err != nil {
-		return Candidate{}, fmt.Errorf("%q has priority %q; valid: 1 to 2147483647", line, f[3])
+		return Candidate{}, fmt.Errorf("%q has priority %q; valid: 1 to 2147483647", shown, f[3])
 	}
 	address, err := parseAddress(f[4], f[5])
 	if err != nil {
-		return Candidate{}, fmt.Errorf("%q: %w", line, err)
+		return Candidate{}, fmt.Errorf("%q: %w", shown, err)
 	}
 	c := Candidate{
 		Type: f[7], Address: address, Protocol: strings.ToLower(f[2]),

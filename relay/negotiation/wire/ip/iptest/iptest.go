@@ -32,6 +32,7 @@ func ports(b []byte, from, to netip.AddrPort) {
 
 // IP puts an IPv4 or IPv6 header before body.
 func IP(from, to netip.Addr, protocol uint8, body []byte) []byte {
+	from, to = from.Unmap(), to.Unmap()
 	if from.Is4() {
 		h := make([]byte, 20, 20+len(body))
 		h[0] = 0x45
