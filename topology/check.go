@@ -23,12 +23,12 @@ type checker struct {
 const (
 	maxSites    = 64
 	maxHosts    = 256
-	maxSubnets  = 64 // of a site
-	maxRouters  = 32 // of a site
-	maxRoutes   = 256
+	maxSubnets  = 128 // of all sites
+	maxRouters  = 32  // of a site
+	maxRoutes   = 256 // of all sites
 	maxVPNs     = 32
-	maxRules    = 256
-	maxInRule   = 64 // ports, sources or destinations
+	maxRules    = 256 // of all firewalls
+	maxInRule   = 64  // ports, sources or destinations, and the prefixes that they mean
 	maxDelay    = time.Minute
 	maxTimeout  = 7 * 24 * time.Hour
 	maxQueue    = 100_000
@@ -139,6 +139,10 @@ func (c *checker) words() {
 	if len(c.errs) > 0 {
 		return
 	}
+	c.sums()
+	if len(c.errs) > 0 {
+		return
+	}
 	// Rules name sites and hosts alike, so one name cannot mean both.
 	seen := names{}
 	for i := range n.Sites {
@@ -156,11 +160,34 @@ func (c *checker) words() {
 	}
 }
 
+// sums bounds what the sites have together, for the checks compare each with each.
+func (c *checker) sums() {
+	subnets, routes, rules := 0, 0, 0
+	count := func(f *Firewall) {
+		if f != nil {
+			rules += len(f.Rules)
+		}
+	}
+	for _, s := range c.n.Sites {
+		subnets += len(s.Subnets)
+		routes += len(s.Routes)
+		for _, r := range s.Routers {
+			routes += len(r.Routes)
+		}
+		count(s.Firewall)
+	}
+	for _, v := range c.n.VPNs {
+		count(v.Firewall)
+	}
+	c.atMost("sites", subnets, maxSubnets, "subnets")
+	c.atMost("sites", routes, maxRoutes, "routes")
+	c.atMost("sites", rules, maxRules, "firewall rules")
+}
+
 func (c *checker) site(i int, seen names) {
 	s := &c.n.Sites[i]
 	c.name(place("sites", i, "name"), s.Name, "site", seen)
 	word(c, place("sites", i, "kind"), s.Kind, siteKinds(), false)
-	c.atMost(place("sites", i, "subnets"), len(s.Subnets), maxSubnets, "subnets")
 	c.atMost(place("sites", i, "routers"), len(s.Routers), maxRouters, "routers")
 	c.link(place("sites", i, "uplink"), s.Uplink)
 
@@ -193,7 +220,6 @@ func (c *checker) site(i int, seen names) {
 const edgeRouter = "edge"
 
 func (c *checker) vias(path string, routes []Route, valid []string) {
-	c.atMost(path, len(routes), maxRoutes, "routes")
 	for k, r := range routes {
 		if !r.To.IsValid() {
 			c.report(fmt.Sprintf("%s[%d].to", path, k), "is missing: a route needs a prefix")
@@ -273,7 +299,7 @@ func (c *checker) vpn(i int, seen names) {
 		c.prefix(place("vpns", i, "pool"), v.Pool)
 	}
 	c.mtu(place("vpns", i, "mtu"), v.MTU)
-	c.atMost(place("vpns", i, "tunnelled"), len(v.Tunnelled), maxRules, "entries")
+	c.atMost(place("vpns", i, "tunnelled"), len(v.Tunnelled), maxInRule, "entries")
 	c.ruleWords(place("vpns", i, "firewall"), v.Firewall)
 }
 

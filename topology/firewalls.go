@@ -17,7 +17,6 @@ func (c *checker) ruleWords(path string, f *Firewall) {
 	}
 	word(c, path+".inbound", f.Inbound, actions(), true)
 	word(c, path+".outbound", f.Outbound, actions(), true)
-	c.atMost(path+".rules", len(f.Rules), maxRules, "rules")
 	for k, r := range f.Rules {
 		at := fmt.Sprintf("%s.rules[%d]", path, k)
 		// Several rules may share a name, for example one in each direction.
@@ -82,7 +81,9 @@ func (c *checker) firewall(path string, f *Firewall, site *Site) {
 				}
 			}
 		}
-		if !known {
+		c.atMost(at+".from", len(rule.from), maxInRule, "prefixes")
+		c.atMost(at+".to", len(rule.to), maxInRule, "prefixes")
+		if !known || len(rule.from) > maxInRule || len(rule.to) > maxInRule {
 			continue
 		}
 		for _, e := range earlier {

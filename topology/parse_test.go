@@ -169,6 +169,17 @@ func TestNetworksAreBounded(t *testing.T) {
 	if want := "n.yaml:2:1: hosts: has 300 hosts; wanted at most 256"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
+	// Counted over all sites, since all are compared with all.
+	b.Reset()
+	b.WriteString("hosts: [{name: h, site: s0}]\nsites:\n")
+	for i := range 3 {
+		fmt.Fprintf(&b, "  - name: s%d\n    kind: internet\n    subnets: [%s{name: z}]\n    routes: [%s]\n    firewall: {rules: [%s]}\n", i,
+			strings.Repeat("{name: a}, ", 50), strings.Repeat("{via: a}, ", 100), strings.Repeat("{name: r}, ", 100))
+	}
+	_, err = topology.Parse("n.yaml", []byte(b.String()))
+	if want := "n.yaml:2:1: sites: has 153 subnets; wanted at most 128\nn.yaml:2:1: sites: has 300 routes; wanted at most 256\nn.yaml:2:1: sites: has 300 firewall rules; wanted at most 256"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
 	_, err = topology.Parse("n.yaml", []byte("name: x\n"))
 	if want := "n.yaml:1:1: sites: is empty: a network needs at least one site\nn.yaml:1:1: hosts: is empty: a network needs at least one host"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -233,4 +244,12 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("accepted, then refused: %v", err)
 		}
 	})
+}
+
+func TestRuleThatMeansTooManyPrefixesIsRefused(t *testing.T) {
+	many := strings.TrimSuffix(strings.Repeat("office, ", 30), ", ")
+	_, err := topology.Parse("n.yaml", []byte(strings.Replace(valid, "to: [acs]", "to: ["+many+"]", 1)))
+	if want := "sites[0].firewall.rules[0].to: has 90 prefixes; wanted at most 64"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
