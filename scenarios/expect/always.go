@@ -9,7 +9,7 @@ import (
 
 // always are the expectations that nobody has to write: of a call that is
 // expected to connect, each peer's certificate is the one that its SDP promised
-// (RFC 8827, section 5.6.4), every payload arrives as it was sent, the relay
+// (RFC 5763, section 5), every payload arrives as it was sent, the relay
 // finds no plaintext, and nothing is violated. Where the scenario says something
 // of its own on the same matter, that takes the place of the rule.
 func always(s *language.Scenario, r *result.Run) []result.Expectation {

@@ -1,0 +1,99 @@
+package library_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callpath/callpath/scenarios/language"
+	"github.com/callpath/callpath/scenarios/library"
+	"github.com/callpath/callpath/topology"
+)
+
+func TestEveryFileOfTheFolderIsInTheLibrary(t *testing.T) {
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok {
+			want = append(want, name)
+		}
+	}
+	if got := library.Names(); !slices.Equal(got, want) || len(got) < 35 {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestAnUnknownNameIsNamed(t *testing.T) {
+	for _, name := range []string{"fig10", "", "../library/mute", "mute.yaml"} {
+		if _, err := library.Read(name); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `"`+name+`"`) {
+			t.Errorf("%q: got %v", name, err)
+		}
+	}
+}
+
+func scenarios(t *testing.T) []*language.Scenario {
+	t.Helper()
+	var all []*language.Scenario
+	for _, name := range library.Names() {
+		data, err := library.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := language.Parse(name+".yaml", data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Name != name || s.Source == "" || !strings.HasPrefix(string(data), "# ") {
+			t.Errorf("%s: wanted its own name, a source, and a comment on what it shows; the name is %q, the source %q", name, s.Name, s.Source)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// The library is run as a whole, so each scenario has to be short.
+func TestEachScenarioIsShortAndExpectsAnOutcome(t *testing.T) {
+	for _, s := range scenarios(t) {
+		var waits time.Duration
+		for _, step := range s.Steps {
+			if step.Wait != nil {
+				waits += time.Duration(step.Wait.For)
+			}
+		}
+		if waits > 6*time.Second {
+			t.Errorf("%s waits for %s", s.Name, waits)
+		}
+		if s.Expect.Call == "" {
+			t.Errorf("%s does not say how the call ends up", s.Name)
+		}
+		if s.Expect.Call == language.CallConnected && s.Expect.Each.Flows == nil && s.Expect.Each.Pair == nil {
+			t.Errorf("%s does not say which path media takes", s.Name)
+		}
+		// What goes wrong must not go wrong in silence.
+		if s.Expect.Call != language.CallConnected && (s.Expect.Reason == "" || s.Expect.Violations == nil || s.Expect.RelayUnused == nil) {
+			t.Errorf("%s expects a call that fails, without a reason, violations and what the relay carried", s.Name)
+		}
+	}
+}
+
+// Each topology of the catalogue is the topology of the scenario of its name.
+func TestEachDocumentedTopologyHasItsScenario(t *testing.T) {
+	for _, name := range topology.Catalog() {
+		i := slices.IndexFunc(scenarios(t), func(s *language.Scenario) bool { return s.Name == name })
+		if i < 0 {
+			t.Errorf("no scenario for %s", name)
+			continue
+		}
+		s := scenarios(t)[i]
+		if s.Network.Name != name || len(s.Expect.Each.Flows) == 0 || len(s.Expect.Steps) != 8 {
+			t.Errorf("%s: wanted its own topology, the flows and the eight steps", name)
+		}
+	}
+}
