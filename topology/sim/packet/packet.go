@@ -60,7 +60,8 @@ type Packet struct {
 
 // Parse finds the parts of an IP packet. Bytes beyond the length that the header
 // states are left out. The transport header of a whole packet or a first fragment
-// is present in full; that of a later fragment is not looked for.
+// is present in full (a first fragment that is too small for it is an attack, RFC
+// 1858); that of a later fragment is not looked for.
 func Parse(data []byte) (Packet, error) { return parse(data, false) }
 
 func parse(data []byte, embedded bool) (Packet, error) {
@@ -194,7 +195,7 @@ func (p *Packet) Version() int { return int(p.version) }
 func (p *Packet) Protocol() Protocol { return p.protocol }
 
 // Payload is what follows the UDP or TCP header, and the whole transport part of
-// any other packet and of a later fragment.
+// any other packet and of a later fragment. It is nil for a malformed TCP segment.
 func (p *Packet) Payload() []byte {
 	d := p.data[p.transport:]
 	if p.offset > 0 {
@@ -204,6 +205,9 @@ func (p *Packet) Payload() []byte {
 	case UDP:
 		return d[udpHeader:]
 	case TCP:
+		if len(d) < tcpHeader { // embedded, and cut short
+			return nil
+		}
 		if n := int(d[12]>>4) * 4; n >= tcpHeader && n <= len(d) {
 			return d[n:]
 		}
