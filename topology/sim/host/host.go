@@ -59,6 +59,10 @@ type Host struct {
 	log   *slog.Logger
 	stack *stack.Stack
 
+	// opening is held for reading while a socket is made, up to its place in
+	// sockets, so that Close and Reconfigure miss none. It comes before mu.
+	opening sync.RWMutex
+
 	// links are the interfaces by name, for Deliver; replaced, never changed.
 	links atomic.Pointer[map[string]*link]
 
@@ -130,15 +134,20 @@ func (h *Host) Addresses() []netip.Addr {
 // Close breaks all sockets, whose pending operations return net.ErrClosed, and
 // stops the stack. It returns when nothing of it runs any more. Calling it again
 // does nothing.
+//
+// As with Reconfigure, the caller must not hold a lock that Send takes.
 func (h *Host) Close() error {
+	h.opening.Lock()
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
+		h.opening.Unlock()
 		return nil
 	}
 	h.closed = true
 	open := slices.Collect(maps.Keys(h.sockets))
 	h.mu.Unlock()
+	h.opening.Unlock()
 
 	for _, s := range open {
 		s.shut()

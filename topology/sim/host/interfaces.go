@@ -27,26 +27,43 @@ type attached struct {
 // syscall.EADDRNOTAVAIL (UDP, listeners) in a *net.OpError. Sockets that are not
 // bound to one address, and those whose address stays, live on.
 //
-// If the interfaces are not valid nothing is changed.
+// If the interfaces are not valid nothing is changed. Ending a connection sends
+// packets and waits for others that are being sent, so the caller must not hold
+// a lock that Config.Send takes.
 func (h *Host) Reconfigure(interfaces []Interface) error {
 	interfaces = slices.Clone(interfaces)
 	if err := checkInterfaces(interfaces); err != nil {
 		return fmt.Errorf("host %s: %w", h.cfg.Name, err)
 	}
+	lost, err := h.replace(interfaces)
+	if err != nil {
+		return fmt.Errorf("host %s: %w", h.cfg.Name, err)
+	}
+	for _, s := range lost {
+		s.lose()
+	}
+	return nil
+}
+
+// replace changes the interfaces and returns the sockets that lost their
+// address by that.
+func (h *Host) replace(interfaces []Interface) (lost []*socket, err error) {
+	h.opening.Lock()
+	defer h.opening.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return fmt.Errorf("host %s: %w", h.cfg.Name, net.ErrClosed)
+		return nil, net.ErrClosed
 	}
 	if err := h.attach(interfaces); err != nil {
-		return fmt.Errorf("host %s: %w", h.cfg.Name, err)
+		return nil, err
 	}
 	for s := range h.sockets {
 		if a := s.local.Addr(); !a.IsUnspecified() && !a.IsLoopback() && !h.owns(a) {
-			s.lose()
+			lost = append(lost, s)
 		}
 	}
-	return nil
+	return lost, nil
 }
 
 // owns reports whether an interface has the address. The caller holds mu.

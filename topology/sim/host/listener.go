@@ -17,6 +17,11 @@ type TCPListener struct{ socket socket }
 
 // openListener listens on local. The error is bare.
 func (h *Host) openListener(local binding) (*TCPListener, error) {
+	end, err := h.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	l := &TCPListener{socket{host: h, proto: "tcp", queue: new(waiter.Queue), family: local.family}}
 	s := &l.socket
 	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, local.family, s.queue)
@@ -37,9 +42,7 @@ func (h *Host) openListener(local binding) (*TCPListener, error) {
 	}
 	s.local = bound(ep, local.family)
 	s.init()
-	if err := s.register(); err != nil {
-		return nil, err
-	}
+	s.register()
 	return l, nil
 }
 
@@ -60,12 +63,16 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	if err != nil {
 		return nil, s.opError("accept", err)
 	}
+	end, err := s.host.begin()
+	if err != nil {
+		ep.Abort()
+		return nil, s.opError("accept", err)
+	}
+	defer end()
 	c := newTCPConn(s.host, ep, queue, s.family)
 	c.remote = addrPort(peer)
 	c.local = bound(ep, s.family)
-	if err := c.register(); err != nil {
-		return nil, s.opError("accept", err)
-	}
+	c.register()
 	return c, nil
 }
 

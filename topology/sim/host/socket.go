@@ -111,21 +111,26 @@ func (s *socket) init() {
 	s.queue.EventRegister(&s.out.entry)
 }
 
+// begin must come before a socket is made; end says that it is registered, or
+// failed. It returns net.ErrClosed if the host is closed.
+func (h *Host) begin() (end func(), err error) {
+	h.opening.RLock()
+	h.mu.Lock()
+	closed := h.closed
+	h.mu.Unlock()
+	if closed {
+		h.opening.RUnlock()
+		return nil, net.ErrClosed
+	}
+	return h.opening.RUnlock, nil
+}
+
 // register adds the socket to those that the host breaks when it closes or
-// loses an address. If the host is closed the socket is too, and the error is
-// net.ErrClosed.
-func (s *socket) register() error {
+// loses an address. It is called between begin and end.
+func (s *socket) register() {
 	s.host.mu.Lock()
-	refused := s.host.closed
-	if !refused {
-		s.host.sockets[s] = struct{}{}
-	}
+	s.host.sockets[s] = struct{}{}
 	s.host.mu.Unlock()
-	if refused {
-		s.shut()
-		return net.ErrClosed
-	}
-	return nil
 }
 
 // shut ends the socket and reports whether it was open.

@@ -36,6 +36,24 @@ func newTCPConn(h *Host, ep tcpip.Endpoint, queue *waiter.Queue, family tcpip.Ne
 
 // openTCP connects to remote, from local if that is valid. The error is bare.
 func (h *Host) openTCP(ctx context.Context, local, remote netip.AddrPort) (*TCPConn, error) {
+	c, err := h.startTCP(local, remote)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.connected(ctx); err != nil {
+		c.shut()
+		return nil, err
+	}
+	return c, nil
+}
+
+// startTCP sends the SYN.
+func (h *Host) startTCP(local, remote netip.AddrPort) (*TCPConn, error) {
+	end, err := h.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	family := familyOf(remote.Addr())
 	queue := new(waiter.Queue)
 	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, family, queue)
@@ -55,13 +73,7 @@ func (h *Host) openTCP(ctx context.Context, local, remote netip.AddrPort) (*TCPC
 		return nil, bare(terr)
 	}
 	c.local, c.remote = bound(ep, family), remote
-	if err := c.register(); err != nil {
-		return nil, err
-	}
-	if err := c.connected(ctx); err != nil {
-		c.shut()
-		return nil, err
-	}
+	c.register()
 	return c, nil
 }
 

@@ -30,6 +30,11 @@ type UDPConn struct {
 // openUDP binds a socket to local, and connects it if remote is valid. The error
 // is bare.
 func (h *Host) openUDP(local binding, remote netip.AddrPort) (*UDPConn, error) {
+	end, err := h.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	c := &UDPConn{socket: socket{host: h, proto: "udp", queue: new(waiter.Queue), family: local.family}}
 	c.try = c.read
 	ep, terr := h.stack.NewEndpoint(udp.ProtocolNumber, local.family, c.queue)
@@ -50,9 +55,7 @@ func (h *Host) openUDP(local binding, remote netip.AddrPort) (*UDPConn, error) {
 	}
 	c.local = bound(ep, local.family)
 	c.init()
-	if err := c.register(); err != nil {
-		return nil, err
-	}
+	c.register()
 	return c, nil
 }
 
