@@ -26,7 +26,7 @@ const (
 
 // world is a controller that serves over TLS on loopback, and its clients.
 type world struct {
-	t          *testing.T
+	t          testing.TB
 	authority  *authority.Authority
 	controller *signaling.Controller
 	connect    func(context.Context) (net.Conn, error)
@@ -39,7 +39,7 @@ type world struct {
 
 // newWorld starts a controller on loopback for alice, bob and carol; change may
 // be nil.
-func newWorld(t *testing.T, change func(*signaling.Config)) *world {
+func newWorld(t testing.TB, change func(*signaling.Config)) *world {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,13 +51,13 @@ func newWorld(t *testing.T, change func(*signaling.Config)) *world {
 }
 
 // memoryWorld is a world without sockets, for testing/synctest.
-func memoryWorld(t *testing.T, change func(*signaling.Config)) *world {
+func memoryWorld(t testing.TB, change func(*signaling.Config)) *world {
 	t.Helper()
 	ln := newMemory()
 	return startWorld(t, ln, ln.dial, change)
 }
 
-func startWorld(t *testing.T, ln net.Listener, connect func(context.Context) (net.Conn, error), change func(*signaling.Config)) *world {
+func startWorld(t testing.TB, ln net.Listener, connect func(context.Context) (net.Conn, error), change func(*signaling.Config)) *world {
 	t.Helper()
 	w := &world{t: t, log: &logs{}, grown: make(chan struct{}), connect: connect}
 	var err error
@@ -179,7 +179,7 @@ func (w *world) join(user string) *signaling.Client {
 	return c
 }
 
-func ctx(t *testing.T) context.Context {
+func ctx(t testing.TB) context.Context {
 	t.Helper()
 	c, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
@@ -187,7 +187,7 @@ func ctx(t *testing.T) context.Context {
 }
 
 // next takes the next notification, which must be of a type.
-func next(t *testing.T, c *signaling.Client, want signaling.NotificationType) signaling.Notification {
+func next(t testing.TB, c *signaling.Client, want signaling.NotificationType) signaling.Notification {
 	t.Helper()
 	select {
 	case n, ok := <-c.Notifications():
@@ -216,7 +216,7 @@ func (l *logs) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-func (l *logs) mustNotHold(t *testing.T, secret string) {
+func (l *logs) mustNotHold(t testing.TB, secret string) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -43,7 +43,7 @@ func (w *world) raw(user string) *raw {
 
 // reply is a response.
 type reply struct {
-	t       *testing.T
+	t       testing.TB
 	status  int
 	header  http.Header
 	body    string
@@ -105,7 +105,7 @@ func (r *raw) do(method, path, body string, header http.Header) *reply {
 	return re
 }
 
-func (re *reply) mustBe(t *testing.T, status int, code string) {
+func (re *reply) mustBe(t testing.TB, status int, code string) {
 	t.Helper()
 	if re.status != status || re.problem.Code != code {
 		t.Errorf("got %d %s (%s), wanted %d %s", re.status, re.problem.Code, re.body, status, code)

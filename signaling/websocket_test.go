@@ -17,7 +17,7 @@ import (
 
 // socket is a WebSocket that is not ours. It acknowledges when it is told to.
 type socket struct {
-	t    *testing.T
+	t    testing.TB
 	ws   *websocket.Conn
 	in   chan signaling.Notification
 	done chan struct{}

@@ -21,6 +21,10 @@ func CheckCandidate(line string) error {
 	if len(line) > maxCandidate {
 		return fmt.Errorf("the candidate has %d bytes, at most %d are taken", len(line), maxCandidate)
 	}
+	// A client may put the line into an SDP, where CR or LF would begin another.
+	if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("the candidate must be one line of ASCII")
+	}
 	value, ok := strings.CutPrefix(strings.TrimPrefix(line, "a="), "candidate:")
 	if !ok {
 		return fmt.Errorf("the candidate must begin with %q", "candidate:")
@@ -42,7 +46,7 @@ func CheckCandidate(line string) error {
 	if n, err := strconv.ParseUint(f[3], 10, 32); err != nil || n < 1 || n > 1<<31-1 {
 		return fmt.Errorf("the candidate's priority must be 1 to 2^31-1")
 	}
-	if _, err := netip.ParseAddr(f[4]); err != nil && !mdnsName(f[4]) {
+	if addr, err := netip.ParseAddr(f[4]); (err != nil || addr.Zone() != "") && !mdnsName(f[4]) {
 		return fmt.Errorf("the candidate's address must be an IP address or a name in .local")
 	}
 	if _, err := strconv.ParseUint(f[5], 10, 16); err != nil {

@@ -87,20 +87,33 @@ func (p *parser) transport(i int, m *sdp.MediaDescription, out Media) error {
 	}
 }
 
-// attribute looks in the m-line, then in the one that carries its bundle, then
-// in the session.
+// attribute is the first of values.
 func (p *parser) attribute(m *sdp.MediaDescription, key string) (string, bool) {
-	if v, ok := m.Attribute(key); ok {
-		return v, true
+	if v := p.values(m, key); len(v) > 0 {
+		return v[0], true
 	}
-	if mid, ok := m.Attribute("mid"); ok {
-		if tagged := p.bundle[mid]; tagged != nil {
-			if v, ok := tagged.Attribute(key); ok {
-				return v, true
+	return "", false
+}
+
+// values looks in the m-line, then in the one that carries its bundle, then in
+// the session, and returns all that the first of them has.
+func (p *parser) values(m *sdp.MediaDescription, key string) []string {
+	levels := [][]sdp.Attribute{m.Attributes, nil, p.session.Attributes}
+	if mid, ok := m.Attribute("mid"); ok && p.bundle[mid] != nil {
+		levels[1] = p.bundle[mid].Attributes
+	}
+	var found []string
+	for _, level := range levels {
+		for _, a := range level {
+			if a.Key == key {
+				found = append(found, a.Value)
 			}
 		}
+		if found != nil {
+			break
+		}
 	}
-	return p.session.Attribute(key)
+	return found
 }
 
 // ice holds to RFC 8839, section 5.4.
@@ -121,24 +134,28 @@ func (p *parser) ice(i int, m *sdp.MediaDescription, out *Media) error {
 	return nil
 }
 
+// fingerprint checks every one: the other side may choose among them (RFC 8122,
+// section 5).
 func (p *parser) fingerprint(i int, m *sdp.MediaDescription, _ *Media) error {
-	v, ok := p.attribute(m, "fingerprint")
-	if !ok {
+	all := p.values(m, "fingerprint")
+	if len(all) == 0 {
 		return fault(Malformed, i, "a=fingerprint is missing: without it the DTLS certificate cannot be verified")
 	}
-	hash, value, _ := strings.Cut(v, " ")
-	want, ok := fingerprintBytes[strings.ToLower(hash)]
-	if !ok {
-		return fault(Malformed, i, "a=fingerprint uses %q; valid: sha-256, sha-384, sha-512", short(hash))
-	}
-	pairs := strings.Split(strings.TrimSpace(value), ":")
-	valid := len(pairs) == want
-	for _, pair := range pairs {
-		raw, err := hex.DecodeString(pair)
-		valid = valid && err == nil && len(raw) == 1
-	}
-	if !valid {
-		return fault(Malformed, i, "a=fingerprint must hold %d pairs of hexadecimal digits with colons between for %s", want, hash)
+	for _, v := range all {
+		hash, value, _ := strings.Cut(v, " ")
+		want, ok := fingerprintBytes[strings.ToLower(hash)]
+		if !ok {
+			return fault(Malformed, i, "a=fingerprint uses %q; valid: sha-256, sha-384, sha-512", short(hash))
+		}
+		pairs := strings.Split(strings.TrimSpace(value), ":")
+		valid := len(pairs) == want
+		for _, pair := range pairs {
+			raw, err := hex.DecodeString(pair)
+			valid = valid && err == nil && len(raw) == 1
+		}
+		if !valid {
+			return fault(Malformed, i, "a=fingerprint must hold %d pairs of hexadecimal digits with colons between for %s", want, hash)
+		}
 	}
 	return nil
 }

@@ -110,6 +110,9 @@ func Parse(kind Kind, text string) (*Summary, error) {
 	if !utf8.ValidString(text) {
 		return nil, fault(Malformed, -1, "the SDP is not valid UTF-8")
 	}
+	if !plainLines(text) {
+		return nil, fault(Malformed, -1, "the SDP has a control character, or a CR without LF; lines end in CR LF (RFC 8866, section 9)")
+	}
 	// Refused by hand: the parser takes any first line but this, and no more.
 	if !strings.HasPrefix(text, "v=0") {
 		return nil, fault(Malformed, -1, `the SDP must begin with "v=0"`)
@@ -175,6 +178,18 @@ func CheckAnswer(offer, answer *Summary) error {
 		}
 	}
 	return nil
+}
+
+// plainLines refuses what two parsers might split into lines differently.
+func plainLines(text string) bool {
+	for i, c := range []byte(text) {
+		switch {
+		case c == '\n', c == '\t', c == '\r' && i+1 < len(text) && text[i+1] == '\n':
+		case c < ' ', c == 0x7f:
+			return false
+		}
+	}
+	return true
 }
 
 // answerable is RFC 3264, section 6.1.
