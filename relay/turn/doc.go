@@ -8,8 +8,11 @@
 // quotas, answers that the engine leaves out, an event for everything that is
 // decided, and an end at which no goroutine is left.
 //
-// What it is not: it holds no keys and looks into no payload; TCP allocations
-// (RFC 6062), mobility (RFC 8016) and the DONT-FRAGMENT attribute are refused.
+// What it is not: it holds no keys and looks into no payload. TCP allocations (RFC
+// 6062) and the DONT-FRAGMENT attribute are refused, mobility (RFC 8016) and
+// additional address families are not offered. Nothing limits the rate of requests
+// without credentials yet; the place for it is front.begin, which sees every message
+// before the engine does.
 //
 // # How a packet goes
 //
@@ -28,6 +31,11 @@
 // with a bound channel in the allocation. The events of channels and allocations
 // say what is bound, and everything that the core does not know goes on to the
 // engine as before.
+//
+// A client's credential says user and call; quotas count by user, and what one call
+// allocated only the same user in the same call can use (credential.go). Which peers
+// may be reached is decided twice: for the address, when a permission is asked for
+// (peers.go), and for the port, when it is one of the relay's own (own.go).
 //
 // Start reading at Config, then Server, then front.
 package turn

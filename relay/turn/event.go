@@ -56,7 +56,7 @@ type Event struct {
 	Peer netip.AddrPort
 	// Channel is the channel's number.
 	Channel uint16
-	// Method is the request that was refused, in the RFC's words.
+	// Method is the request that it is about, in the RFC's words.
 	Method string
 	// Code is the STUN error code of the answer.
 	Code int

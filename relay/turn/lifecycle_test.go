@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -106,7 +107,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 	for _, transport := range []turn.Transport{turn.TCP, turn.TLS} {
 		ok(t, clients[transport].conn.SetReadDeadline(time.Now().Add(patience)))
-		if _, err := clients[transport].conn.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		if _, err := clients[transport].conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s connection after Close: %v", transport, err)
 		}
 	}

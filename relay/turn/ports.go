@@ -100,8 +100,7 @@ func (p *ports) address(network string) (netip.Addr, error) {
 	return candidates[p.turn[network]%len(candidates)], nil
 }
 
-// pick opens one of the n ports low, low+step, …: each free one with the same
-// chance, by walking from a random one and, when many are held, a random stride.
+// pick opens one of the n ports low, low+step, …, each free one with the same chance.
 func (p *ports) pick(ctx context.Context, network string, addr netip.Addr, low, n, step int) (net.PacketConn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
