@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callpath/callpath/relay/negotiation"
+	"github.com/callpath/callpath/scenarios/language"
+	"github.com/callpath/callpath/scenarios/report"
+	"github.com/callpath/callpath/scenarios/result"
+	"github.com/callpath/callpath/scenarios/runner"
+)
+
+// runFlags are the flags of the run command, as given.
+type runFlags struct {
+	jobs      int
+	repeat    int
+	seed      uint64
+	json      bool
+	junit     string
+	html      string
+	pcap      string
+	keyLog    string
+	logFormat string
+	logLevel  string
+	verbose   bool
+	quiet     bool
+}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run NAME|FILE…",
+		Short: "Run scenarios and judge them by their expectations",
+		Long: strings.TrimSpace(`
+Run scenarios, from the library by name or from files, and print which path the
+media took, why, and whether the expectations were met. "all" is the whole
+library.
+
+With several scenarios, --pcap and --keylog write a file for each, with the
+scenario's name before the extension. A key log lets whoever has it decrypt the
+capture; it is written with mode 0600, and only when asked for.`),
+		Example: strings.Trim(`
+  callpath run fig3-external-relayed
+  callpath run --report report.html my-scenario.yaml
+  callpath run --jobs 4 --junit results.xml all
+  callpath run --pcap call.pcapng --keylog call.keylog fig4-external-direct
+  callpath run --log-format json --log-level debug case2-stun`, "\n"),
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runScenarios(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), f, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVarP(&f.jobs, "jobs", "j", 1, "how many scenarios run side by side, 1 to 64")
+	flags.IntVar(&f.repeat, "repeat", 1, "how many times each scenario runs, 1 to 1000")
+	flags.Uint64Var(&f.seed, "seed", 0, "seed of the network's chances; 0 takes the scenario's own")
+	flags.BoolVar(&f.json, "json", false, "print the results as JSON")
+	flags.StringVar(&f.junit, "junit", "", "write a JUnit report to `FILE`")
+	flags.StringVar(&f.html, "report", "", "write a self-contained HTML report to `FILE`")
+	flags.StringVar(&f.pcap, "pcap", "", "write each host's packets to `FILE` (pcapng)")
+	flags.StringVar(&f.keyLog, "keylog", "", "write an NSS key log of the DTLS handshakes to `FILE`, mode 0600")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text or json; logs go to the standard error")
+	flags.StringVar(&f.logLevel, "log-level", "off", "debug, info, warn, error or off")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print candidates, checks, flights and legs too")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+	return cmd
+}
+
+// check refuses flags that make no sense.
+func (f runFlags) check() error {
+	switch {
+	case f.jobs < 1 || f.jobs > 64:
+		return fmt.Errorf("--jobs %d: wanted 1 to 64", f.jobs)
+	case f.repeat < 1 || f.repeat > 1000:
+		return fmt.Errorf("--repeat %d: wanted 1 to 1000", f.repeat)
+	case f.logFormat != "text" && f.logFormat != "json":
+		return fmt.Errorf("--log-format %q: wanted text or json", f.logFormat)
+	}
+	return nil
+}
+
+// logger writes to w, as the flags say.
+func (f runFlags) logger(w io.Writer) (*slog.Logger, error) {
+	if f.logLevel == "off" {
+		return slog.New(slog.DiscardHandler), nil
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: wanted debug, info, warn, error or off", f.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if f.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, options)), nil
+}
+
+// job is one run to be made.
+type job struct {
+	scenario *language.Scenario
+	name     string // tells it from the others, in progress and file names
+}
+
+func runScenarios(ctx context.Context, out, errOut io.Writer, f runFlags, args []string) error {
+	if err := f.check(); err != nil {
+		return input(err)
+	}
+	log, err := f.logger(errOut)
+	if err != nil {
+		return input(err)
+	}
+	// Everything is read before anything starts.
+	jobs, err := loadJobs(errOut, expand(args), f.repeat)
+	if err != nil {
+		return err
+	}
+	runs, err := runJobs(ctx, errOut, f, jobs, log)
+	if err != nil {
+		return err
+	}
+	if err := writeReports(out, f, runs); err != nil {
+		return fault(err)
+	}
+	return verdict(runs)
+}
+
+func loadJobs(errOut io.Writer, names []string, repeat int) ([]job, error) {
+	var jobs []job
+	bad := false
+	for _, name := range names {
+		s, err := load(name)
+		if err != nil {
+			bad = true
+			fmt.Fprintln(errOut, err)
+			continue
+		}
+		for i := range repeat {
+			j := job{scenario: s, name: s.Name}
+			if repeat > 1 {
+				j.name = fmt.Sprintf("%s-%d", s.Name, i+1)
+			}
+			jobs = append(jobs, j)
+		}
+	}
+	if bad {
+		return nil, input(errTold)
+	}
+	return jobs, nil
+}
+
+// runJobs makes the runs, at most f.jobs at once, and returns them in the order
+// of jobs. An interrupted ctx leaves out those that had not begun.
+func runJobs(ctx context.Context, errOut io.Writer, f runFlags, jobs []job, log *slog.Logger) ([]*result.Run, error) {
+	show := newProgress(errOut, len(jobs), f.quiet || f.logLevel != "off")
+	defer show.close()
+	runs := make([]*result.Run, len(jobs))
+	var group errgroup.Group
+	group.SetLimit(f.jobs)
+	for i, j := range jobs {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			bar := show.begin(j.name)
+			options := runner.Options{Seed: f.seed, Log: log, OnProgress: bar.step}
+			files, err := openFiles(f, j.name, len(jobs) > 1, &options)
+			if err != nil {
+				return input(err)
+			}
+			runs[i] = runner.Run(ctx, j.scenario, options)
+			bar.end(runs[i])
+			if err := files.close(); err != nil {
+				return fault(err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(runs, func(r *result.Run) bool { return r == nil }), nil
+}
+
+// files are the capture and the key log of one run.
+type files []io.Closer
+
+func openFiles(f runFlags, name string, several bool, options *runner.Options) (files, error) {
+	var open files
+	path := func(p string) string {
+		if !several {
+			return p
+		}
+		ext := filepath.Ext(p)
+		return strings.TrimSuffix(p, ext) + "-" + name + ext
+	}
+	if f.pcap != "" {
+		file, err := os.Create(path(f.pcap))
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, file)
+		options.Capture = file
+	}
+	if f.keyLog != "" {
+		file, err := negotiation.KeyLogFile(path(f.keyLog))
+		if err != nil {
+			_ = open.close()
+			return nil, err
+		}
+		open = append(open, file)
+		options.KeyLog = file
+	}
+	return open, nil
+}
+
+func (f files) close() error {
+	var first error
+	for _, c := range f {
+		if err := c.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// writeReports prints the runs, and writes the files that were asked for.
+func writeReports(out io.Writer, f runFlags, runs []*result.Run) error {
+	for _, r := range []struct {
+		path  string
+		write func(io.Writer, []*result.Run) error
+	}{{f.junit, report.JUnit}, {f.html, report.HTML}} {
+		if r.path == "" {
+			continue
+		}
+		if err := writeWhole(r.path, func(w io.Writer) error { return r.write(w, runs) }); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return report.JSON(out, runs)
+	}
+	return report.Text(out, runs, report.Options{Width: terminalWidth(out), Color: colored(out), Verbose: f.verbose})
+}
+
+// writeWhole writes a file so that it is there whole or not at all.
+func writeWhole(path string, write func(io.Writer) error) error {
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Chmod(file.Name(), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func verdict(runs []*result.Run) error {
+	unmet := false
+	for _, r := range runs {
+		if r.Error != "" {
+			return fault(errTold)
+		}
+		unmet = unmet || !r.Met()
+	}
+	if unmet || len(runs) == 0 {
+		return &exitError{exitUnmet, errTold}
+	}
+	return nil
+}

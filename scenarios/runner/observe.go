@@ -1,0 +1,70 @@
+package runner
+
+import (
+	"time"
+
+	"github.com/callpath/callpath/relay/negotiation"
+	"github.com/callpath/callpath/scenarios/result"
+	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/callstate"
+	"github.com/callpath/callpath/topology/sim"
+	"github.com/callpath/callpath/topology/sim/capture"
+)
+
+// observers hands what the network tells to those who want it. Its fields do not
+// change once the network runs.
+type observers struct {
+	traffic   *traffic
+	capture   *capture.Writer // nil: none
+	recorders map[string]*negotiation.Recorder
+}
+
+// Captured implements sim.Observer.
+func (o *observers) Captured(c sim.Capture) {
+	if recorder := o.recorders[c.Host]; recorder != nil {
+		recorder.Packet(c.Time, c.Outbound, c.Packet)
+	}
+	if o.capture != nil {
+		// A full disk shows when the capture is closed.
+		_ = o.capture.Captured(c.Time, c.Host, c.Interface, c.Outbound, c.Packet)
+	}
+}
+
+// Delivered implements sim.Observer.
+func (o *observers) Delivered(d sim.Delivery) { o.traffic.delivered(d) }
+
+// Dropped implements sim.Observer.
+func (o *observers) Dropped(sim.Drop) {}
+
+// signaled turns the controller's events into the documented steps. It must not
+// call the controller.
+func (r *run) signaled(e signaling.Event) {
+	step := result.Step{At: result.Duration(e.Time.Sub(r.started)), Carried: e.Carried}
+	switch {
+	case e.Kind == signaling.EventRequest && e.Request == callstate.Invite:
+		step.Name, step.From, step.To = result.StepInvite, e.User, serviceSignaling
+		r.mu.Lock()
+		r.call.invited = e.Time
+		r.mu.Unlock()
+	case e.Kind == signaling.EventDelivered && e.Notification == signaling.NotifyInvite:
+		step.Name, step.From, step.To = result.StepNotify, serviceSignaling, e.User
+	case e.Kind == signaling.EventRequest && e.Request == callstate.Answer:
+		step.Name, step.From, step.To = result.StepAnswer, e.User, e.Peer
+	case e.Kind == signaling.EventRequest && e.Request == callstate.Telemetry:
+		step.Name, step.From, step.To = result.StepTelemetry, e.User, serviceSignaling
+		step.Carried = "quality of the call"
+	default:
+		return
+	}
+	r.stepped(step)
+}
+
+// The services, as steps name them.
+const (
+	serviceSignaling = "signaling"
+	serviceRelay     = "relay"
+	serviceDNS       = "dns"
+)
+
+// elapsed is the time since the start of the run.
+func (r *run) elapsed(t time.Time) result.Duration { return result.Duration(t.Sub(r.started)) }
