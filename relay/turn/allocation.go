@@ -56,7 +56,7 @@ func (g relaySockets) refuse(err error) error {
 	e := g.front.event(AllocationRefused)
 	code := stun.CodeInsufficientCapacity
 	e.Rule, e.Reason = RulePorts, err.Error()
-	if family := errFamily(""); errors.As(err, &family) {
+	if family := familyError(""); errors.As(err, &family) {
 		e.Rule, code = RuleAddressFamily, stun.CodeAddrFamilyNotSupported
 	}
 	g.front.refuse(e, code)

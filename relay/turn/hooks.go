@@ -136,38 +136,45 @@ func bindingOf(m *stun.Message) (binding, error) {
 // events are the engine's callbacks. Creations come from the reading goroutine;
 // deletions from any, with locks of the engine held.
 func (f *front) events() engine.EventHandler {
-	relay := func(a net.Addr) *allocation { return f.server.allocations.get(addrPort(a)) }
+	// The client is compared because a late word about an allocation that has
+	// ended may meet another on the same relayed address.
+	find := func(client, relay net.Addr) *allocation {
+		if a := f.server.allocations.get(addrPort(relay)); a != nil && a.client == addrPort(client) {
+			return a
+		}
+		return nil
+	}
 	return engine.EventHandler{
-		OnAllocationCreated: func(_, _ net.Addr, _, _, _ string, at net.Addr, _ int) {
-			if relay(at) != nil {
+		OnAllocationCreated: func(from, _ net.Addr, _, _, _ string, at net.Addr, _ int) {
+			if find(from, at) != nil {
 				f.server.report(f.event(AllocationCreated))
 			}
 		},
-		OnPermissionCreated: func(_, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
+		OnPermissionCreated: func(from, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
 			if addr, ok := netip.AddrFromSlice(peer); ok {
-				if a := relay(at); a != nil && a.addPermission(addr.Unmap()) {
+				if a := find(from, at); a != nil && a.addPermission(addr.Unmap()) {
 					e := a.event(PermissionCreated)
 					e.Peer = netip.AddrPortFrom(addr.Unmap(), 0)
 					f.server.report(e)
 				}
 			}
 		},
-		OnPermissionDeleted: func(_, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
+		OnPermissionDeleted: func(from, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
 			if addr, ok := netip.AddrFromSlice(peer); ok {
-				if a := relay(at); a != nil {
+				if a := find(from, at); a != nil {
 					a.removePermission(addr.Unmap())
 				}
 			}
 		},
-		OnChannelCreated: func(_, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
-			if a := relay(at); a != nil && a.addChannel(addrPort(peer)) {
+		OnChannelCreated: func(from, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
+			if a := find(from, at); a != nil && a.addChannel(addrPort(peer)) {
 				e := a.event(ChannelBound)
 				e.Peer, e.Channel = addrPort(peer), number
 				f.server.report(e)
 			}
 		},
-		OnChannelDeleted: func(_, _ net.Addr, _, _, _ string, at, peer net.Addr, _ uint16) {
-			if a := relay(at); a != nil {
+		OnChannelDeleted: func(from, _ net.Addr, _, _, _ string, at, peer net.Addr, _ uint16) {
+			if a := find(from, at); a != nil {
 				a.removeChannel(addrPort(peer))
 			}
 		},

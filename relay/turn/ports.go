@@ -36,10 +36,10 @@ func newPorts(cfg *Config) *ports {
 	return p
 }
 
-// errFamily is that the relay has no address of the family asked for.
-type errFamily string
+// familyError is that the relay has no address of the family asked for.
+type familyError string
 
-func (e errFamily) Error() string { return fmt.Sprintf("relay has no address for %s", string(e)) }
+func (e familyError) Error() string { return fmt.Sprintf("relay has no address for %s", string(e)) }
 
 // open opens a relay socket on network, "udp4" or "udp6": on port when it is not
 // zero, else on one of the range.
@@ -94,7 +94,7 @@ func (p *ports) address(network string) (netip.Addr, error) {
 		}
 	}
 	if len(candidates) == 0 {
-		return netip.Addr{}, errFamily(network)
+		return netip.Addr{}, familyError(network)
 	}
 	p.turn[network]++
 	return candidates[p.turn[network]%len(candidates)], nil
