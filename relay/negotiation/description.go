@@ -177,12 +177,11 @@ func parseCandidate(line string) (Candidate, error) {
 		}
 	}
 	if related != "" {
-		// Agents that hide it write 0.0.0.0 and 9, which is no address.
-		if a, err := parseAddress(related, port); err == nil && !a.Addr().IsUnspecified() {
+		if a, err := parseAddress(related, port); err == nil {
 			c.Related = a
 		}
 	}
-	return c, nil
+	return tidy(c), nil
 }
 
 func parseAddress(host, port string) (netip.AddrPort, error) {

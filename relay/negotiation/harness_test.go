@@ -2,6 +2,7 @@ package negotiation_test
 
 import (
 	"context"
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"slices"
@@ -135,4 +136,13 @@ func contains(t *testing.T, what string, got []string, want string) {
 	if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, want) }) {
 		t.Errorf("%s: nothing with %q in %q", what, want, got)
 	}
+}
+
+func fromHex(tb testing.TB, s string) []byte {
+	tb.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
 }

@@ -123,7 +123,6 @@ var (
 	alicePublic = netip.MustParseAddrPort("192.0.2.1:61000")
 	bobHost     = netip.MustParseAddrPort("10.1.0.20:60000")
 	bobPublic   = netip.MustParseAddrPort("198.51.100.1:62000")
-	relayed     = netip.MustParseAddrPort("20.202.0.1:49152")
 )
 
 func (i *ice) candidates() {

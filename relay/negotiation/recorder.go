@@ -202,9 +202,7 @@ func (r *Recorder) Candidate(local bool, line string) {
 func (r *Recorder) Selected(local, remote Candidate, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	local.Address, local.Related = unmap(local.Address), unmap(local.Related)
-	remote.Address, remote.Related = unmap(remote.Address), unmap(remote.Related)
-	r.ice.told(r.cfg.Now(), local, remote, cut(why))
+	r.ice.told(r.cfg.Now(), tidy(local), tidy(remote), cut(why))
 }
 
 // KeyLog takes one line of an NSS key log of the leg's DTLS. Lines other than
@@ -275,6 +273,16 @@ func (r *Recorder) Record() Record {
 	rec.Verdict = r.verdict(rec)
 	rec.Problems = r.findings(rec)
 	return rec
+}
+
+// tidy makes a candidate of an agent comparable to those of packets. Agents that
+// hide the related address write 0.0.0.0, which is no address.
+func tidy(c Candidate) Candidate {
+	c.Address, c.Related = unmap(c.Address), unmap(c.Related)
+	if c.Related.Addr().IsUnspecified() {
+		c.Related = netip.AddrPort{}
+	}
+	return c
 }
 
 // unmap makes an address comparable to those of packets.

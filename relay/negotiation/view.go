@@ -22,17 +22,18 @@ type RelayView struct {
 func NewRelayView() *RelayView { return &RelayView{} }
 
 // Needle adds a piece of media that a participant sends, before encryption, to
-// what Payload looks for. Of each piece 16 bytes are kept: the first that are not
-// too monotonous to be evidence, such as silence is. Pieces without such bytes are
-// passed over. The latest 32,768 pieces are kept, in about 10 MB.
+// what Payload looks for. Of each piece 16 bytes are kept: the first, from its
+// middle on, that are not too monotonous to be evidence, such as silence is; the
+// beginnings of pieces have headers in common. A piece without such bytes is passed
+// over. The latest 32,768 pieces are kept, in about 15 MB.
 func (v *RelayView) Needle(piece []byte) {
-	telling := telling(piece)
-	if telling == nil {
+	kept := telling(piece)
+	if kept == nil {
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.needles.add([needleSize]byte(telling))
+	v.needles.add([needleSize]byte(kept))
 }
 
 // Payload takes one payload as it was relayed.
@@ -70,14 +71,24 @@ const (
 	needleSize   = 16
 	windowLength = 8
 	maxNeedles   = 1 << 15
-	// maxChain bounds how many needles with one window in common are compared.
+	// maxChain bounds how many needles with one window in common are compared;
+	// the latest are.
 	maxChain = 16
 	// minDistinct is how many different bytes make 16 bytes telling.
 	minDistinct = 8
 )
 
-// telling returns the first bytes of a piece that are worth looking for.
+// telling returns bytes of a piece that are worth looking for.
 func telling(piece []byte) []byte {
+	if half := len(piece) / 2; len(piece)-half >= needleSize {
+		if found := tellingFrom(piece[half:]); found != nil {
+			return found
+		}
+	}
+	return tellingFrom(piece)
+}
+
+func tellingFrom(piece []byte) []byte {
 	for len(piece) >= needleSize {
 		var seen [256]bool
 		distinct := 0
@@ -134,22 +145,22 @@ func (n *needles) add(piece [needleSize]byte) {
 	n.ring[place] = needle{piece: piece}
 	for offset := range windowLength {
 		window := binary.LittleEndian.Uint64(piece[offset:])
-		first := n.windows[window]
-		if n.length(first) == maxChain {
-			continue
-		}
-		n.ring[place].after[offset] = first
-		n.windows[window] = link(place*windowLength + offset + 1)
+		n.ring[place].after[offset] = n.windows[window]
+		mine := link(place*windowLength + offset + 1)
+		n.windows[window] = mine
+		n.shorten(mine)
 	}
 }
 
-func (n *needles) length(l link) int {
-	count := 0
-	for ; l != 0; count++ {
+// shorten cuts a chain, whose oldest needles are at its end.
+func (n *needles) shorten(l link) {
+	for count := 1; l != 0; count++ {
 		place, offset := l.at()
+		if count == maxChain {
+			n.ring[place].after[offset] = 0
+		}
 		l = n.ring[place].after[offset]
 	}
-	return count
 }
 
 // remove takes a needle's windows out of their chains.
