@@ -88,7 +88,11 @@ func (s *session) local(kind signaling.DescriptionType, sdp string) signaling.De
 	s.p.mu.Lock()
 	holding, held := s.holding, s.held
 	s.p.mu.Unlock()
-	sdp = outgoing(sdp, holding, held)
+	var sent []string
+	for _, sender := range s.endpoint.Senders() {
+		sent = append(sent, sender.Format().Kind)
+	}
+	sdp = outgoing(sdp, sent, holding, held)
 	if s.p.cfg.Spec.Fingerprint == "wrong" {
 		sdp = forge(sdp)
 	}

@@ -2,6 +2,7 @@ package participant
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,19 +17,25 @@ var directions = map[string]int{"sendrecv": sends | receives, "sendonly": sends,
 
 var directionNames = [...]string{0: "inactive", sends: "sendonly", receives: "recvonly", sends | receives: "sendrecv"}
 
-// mapDirections rewrites the direction of each m-line: change gets its index and
-// what it is, and returns what it is to be. An m-line without one has that of the
-// session, or sendrecv.
-func mapDirections(sdp string, change func(media, direction int) int) string {
+// line is an m-line as mapDirections finds it.
+type line struct {
+	index     int
+	kind      string // "audio", "video", "application"; "" for one that is rejected
+	direction int
+}
+
+// mapDirections rewrites the direction of each m-line to what change returns for
+// it. An m-line without one has that of the session, or sendrecv.
+func mapDirections(sdp string, change func(line) int) string {
 	var out strings.Builder
-	media, session, written := -1, sends|receives, true
+	media, session, written, kind := -1, sends|receives, true, ""
 	finish := func() {
 		if media >= 0 && !written {
-			fmt.Fprintf(&out, "a=%s\r\n", directionNames[change(media, session)])
+			fmt.Fprintf(&out, "a=%s\r\n", directionNames[change(line{media, kind, session})])
 		}
 	}
-	for line := range strings.Lines(sdp) {
-		text := strings.TrimRight(line, "\r\n")
+	for text := range strings.Lines(sdp) {
+		text = strings.TrimRight(text, "\r\n")
 		direction, isDirection := directions[strings.TrimPrefix(text, "a=")]
 		isDirection = isDirection && strings.HasPrefix(text, "a=")
 		switch {
@@ -36,11 +43,12 @@ func mapDirections(sdp string, change func(media, direction int) int) string {
 			finish()
 			media++
 			written = false
+			kind = kindOf(text)
 		case isDirection && media < 0:
 			session = direction
 			continue // it is written into each m-line
 		case isDirection:
-			fmt.Fprintf(&out, "a=%s\r\n", directionNames[change(media, direction)])
+			fmt.Fprintf(&out, "a=%s\r\n", directionNames[change(line{media, kind, direction})])
 			written = true
 			continue
 		}
@@ -63,25 +71,37 @@ type mirror struct {
 func (m *mirror) incoming(sdp string) (forStack string, held bool) {
 	first := m.agreed == nil
 	before, now := 0, 0
-	forStack = mapDirections(sdp, func(media, direction int) int {
-		if first || media >= len(m.agreed) {
-			m.agreed = append(m.agreed, direction)
+	forStack = mapDirections(sdp, func(l line) int {
+		if first || l.index >= len(m.agreed) {
+			m.agreed = append(m.agreed, l.direction)
 		}
-		before |= m.agreed[media] & receives
-		now |= direction & receives
-		return m.agreed[media]
+		before |= m.agreed[l.index] & receives
+		now |= l.direction & receives
+		return m.agreed[l.index]
 	})
 	return forStack, before != 0 && now == 0
 }
 
-// outgoing puts holds into a description of the stack's (RFC 3264, section 8.4):
-// who holds does not receive, who is held does not send.
-func outgoing(sdp string, holding, held bool) string {
-	return mapDirections(sdp, func(_, direction int) int {
+// kindOf is the kind of an m-line; "" for one whose port is zero, which rejects it
+// unless it is bundle-only, which no stack here writes.
+func kindOf(text string) string {
+	f := strings.Fields(strings.TrimPrefix(text, "m="))
+	if len(f) < 2 || f[1] == "0" {
+		return ""
+	}
+	return f[0]
+}
+
+// outgoing puts into a description of the stack's what the stack does not know:
+// holds (RFC 3264, section 8.4), in which who holds does not receive and who is
+// held does not send; and which kinds this side has nothing of to send.
+func outgoing(sdp string, sent []string, holding, held bool) string {
+	return mapDirections(sdp, func(l line) int {
+		direction := l.direction
 		if holding {
 			direction &^= receives
 		}
-		if held {
+		if held || !slices.Contains(sent, l.kind) {
 			direction &^= sends
 		}
 		return direction
@@ -92,21 +112,21 @@ func outgoing(sdp string, holding, held bool) string {
 // certificate than the handshake will show.
 func forge(sdp string) string {
 	var out strings.Builder
-	for line := range strings.Lines(sdp) {
-		if name, value, ok := strings.Cut(line, " "); ok && strings.HasPrefix(name, "a=fingerprint:") && len(value) > 2 {
+	for text := range strings.Lines(sdp) {
+		if name, value, ok := strings.Cut(text, " "); ok && strings.HasPrefix(name, "a=fingerprint:") && len(value) > 2 {
 			if octet, err := strconv.ParseUint(value[:2], 16, 8); err == nil {
-				line = fmt.Sprintf("%s %02X%s", name, octet^0xff, value[2:])
+				text = fmt.Sprintf("%s %02X%s", name, octet^0xff, value[2:])
 			}
 		}
-		out.WriteString(line)
+		out.WriteString(text)
 	}
 	return out.String()
 }
 
 // attribute is the value of the first a=name in a description.
 func attribute(sdp, name string) string {
-	for line := range strings.Lines(sdp) {
-		if value, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "a="+name+":"); ok {
+	for text := range strings.Lines(sdp) {
+		if value, ok := strings.CutPrefix(strings.TrimRight(text, "\r\n"), "a="+name+":"); ok {
 			return value
 		}
 	}
@@ -116,8 +136,8 @@ func attribute(sdp, name string) string {
 // clockRates are the RTP clocks of a description by payload type.
 func clockRates(sdp string) map[uint8]uint32 {
 	rates := map[uint8]uint32{}
-	for line := range strings.Lines(sdp) {
-		value, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "a=rtpmap:")
+	for text := range strings.Lines(sdp) {
+		value, ok := strings.CutPrefix(strings.TrimRight(text, "\r\n"), "a=rtpmap:")
 		if !ok {
 			continue
 		}
@@ -136,22 +156,12 @@ func clockRates(sdp string) map[uint8]uint32 {
 
 // kinds are the kinds of media that the sender of a description sends.
 func kinds(sdp string) []string {
-	var names []string
-	for line := range strings.Lines(sdp) {
-		if value, ok := strings.CutPrefix(line, "m="); ok {
-			name, rest, _ := strings.Cut(value, " ")
-			if port, _, _ := strings.Cut(rest, " "); port == "0" && !strings.Contains(sdp, "a=bundle-only") {
-				name = ""
-			}
-			names = append(names, name)
-		}
-	}
 	var sent []string
-	mapDirections(sdp, func(media, direction int) int {
-		if name := names[media]; direction&sends != 0 && (name == "audio" || name == "video") {
-			sent = append(sent, name)
+	mapDirections(sdp, func(l line) int {
+		if l.direction&sends != 0 && (l.kind == "audio" || l.kind == "video") {
+			sent = append(sent, l.kind)
 		}
-		return direction
+		return l.direction
 	})
 	return sent
 }
