@@ -17,7 +17,6 @@ const primary = "eth0"
 type port struct {
 	net    *Internet
 	name   string
-	hop    topology.Hop
 	host   atomic.Pointer[host.Host]  // nil while the host starts
 	plug   atomic.Pointer[attachment] // where the host is now
 	tunnel *tunnel                    // nil for all but VPN clients

@@ -60,12 +60,13 @@ func (i *Internet) start() error {
 
 // nameServers are the addresses that each host asks for names: the first server's.
 func (i *Internet) nameServers() []netip.AddrPort {
+	servers := i.network.HostsWith(topology.DNSServer)
+	if len(servers) == 0 {
+		return nil
+	}
 	var out []netip.AddrPort
-	for _, h := range i.network.HostsWith(topology.DNSServer) {
-		for _, a := range h.Addresses {
-			out = append(out, netip.AddrPortFrom(a, dnsPort))
-		}
-		break
+	for _, a := range servers[0].Addresses {
+		out = append(out, netip.AddrPortFrom(a, dnsPort))
 	}
 	return out
 }

@@ -122,11 +122,10 @@ func waitFor[T any](t *testing.T, r *recorder, what string, list func() []T, is 
 	}
 }
 
-func prefix(s string) netip.Prefix             { return netip.MustParsePrefix(s) }
-func address(s string) netip.Addr              { return netip.MustParseAddr(s) }
-func end(s string) netip.AddrPort              { return netip.MustParseAddrPort(s) }
-func ms(n int) topology.Duration               { return topology.Duration(time.Duration(n) * time.Millisecond) }
-func nat(m, f topology.Behavior) *topology.NAT { return &topology.NAT{Mapping: m, Filtering: f} }
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+func address(s string) netip.Addr  { return netip.MustParseAddr(s) }
+func end(s string) netip.AddrPort  { return netip.MustParseAddrPort(s) }
+func ms(n int) topology.Duration   { return topology.Duration(time.Duration(n) * time.Millisecond) }
 
 // publicServer is the address of the host "server" in every network here.
 const publicServer = "198.51.100.10"

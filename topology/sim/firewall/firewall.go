@@ -101,12 +101,12 @@ func (f *Firewall) Set(cfg *topology.Firewall) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rules = rules
-	for key, flow := range f.flows {
+	for key, one := range f.flows {
 		source, destination := key.inside, key.outside
-		if flow.opened == topology.Inbound {
+		if one.opened == topology.Inbound {
 			source, destination = destination, source
 		}
-		flow.verdict = rules.judge(flow.opened, key.protocol, source, destination)
+		one.verdict = rules.judge(one.opened, key.protocol, source, destination)
 	}
 	return nil
 }
@@ -124,8 +124,8 @@ func (f *Firewall) Check(direction topology.Direction, p *packet.Packet) Verdict
 		if direction == topology.Outbound {
 			key.inside, key.outside = key.outside, key.inside
 		}
-		if flow := f.flows[key]; flow != nil && !flow.expired(key.protocol, now) && flow.verdict.Action == topology.Allow {
-			return flow.verdict
+		if one := f.flows[key]; one != nil && !one.expired(key.protocol, now) && one.verdict.Action == topology.Allow {
+			return one.verdict
 		}
 		return f.rules.judge(direction, p.Protocol(), p.Source(), p.Destination())
 	}
@@ -134,22 +134,22 @@ func (f *Firewall) Check(direction topology.Direction, p *packet.Packet) Verdict
 	if direction == topology.Inbound {
 		key.inside, key.outside = key.outside, key.inside
 	}
-	known := f.flows[key]
-	if known != nil && (known.expired(key.protocol, now) || known.closed() && p.TCPFlags()&packet.SYN != 0) {
+	one := f.flows[key]
+	if one != nil && (one.expired(key.protocol, now) || one.closed() && p.TCPFlags()&packet.SYN != 0) {
 		delete(f.flows, key)
-		known = nil
+		one = nil
 	}
-	if known == nil {
+	if one == nil {
 		verdict := f.rules.judge(direction, p.Protocol(), p.Source(), p.Destination())
 		if verdict.Action != topology.Allow {
 			return verdict
 		}
-		known = &flow{opened: direction, verdict: verdict}
-		f.flows[key] = known
+		one = &flow{opened: direction, verdict: verdict}
+		f.flows[key] = one
 	}
-	known.seen = now
-	known.note(direction, p.TCPFlags())
-	return known.verdict
+	one.seen = now
+	one.note(direction, p.TCPFlags())
+	return one.verdict
 }
 
 // sweep forgets what has expired, now and then, so that memory follows use.
@@ -159,8 +159,8 @@ func (f *Firewall) sweep(now time.Time) {
 		return
 	}
 	f.swept = now
-	for key, flow := range f.flows {
-		if flow.expired(key.protocol, now) {
+	for key, one := range f.flows {
+		if one.expired(key.protocol, now) {
 			delete(f.flows, key)
 		}
 	}
