@@ -78,13 +78,12 @@ type group struct {
 
 // card is a host.
 type card struct {
-	host        *topology.Host
-	x, w, h     float64
-	depth       float64
-	lines       []string
-	panel       *panel
-	group       *group
-	left, right float64
+	host    *topology.Host
+	x, w, h float64
+	depth   float64
+	lines   []string
+	panel   *panel
+	group   *group
 }
 
 func (c *card) middle() float64 { return c.x + c.w/2 }
