@@ -21,10 +21,15 @@ const (
 	maxNotification = 4 << 20
 	// maxPending bounds what is received and not taken.
 	maxPending = 4096
+	// stable is how long a WebSocket lives that is worth making anew at once.
+	stable = 5 * time.Second
 	// clientPing is between the client's own pings: a network that is gone is
 	// noticed without the controller.
 	clientPing = 10 * time.Second
 )
+
+// errMoved ends a WebSocket after NetworkChanged.
+var errMoved = errors.New("signaling: the network has changed")
 
 // Connect opens the WebSocket and returns when it is up: from then on the user
 // can be called. The client keeps it up until Close, resuming after the last
@@ -79,13 +84,21 @@ func (c *Client) Err() error {
 func (c *Client) keepConnected(ws *websocket.Conn) {
 	defer close(c.notifications)
 	taken := uint64(0)
+	wait, short := backoff{}, 0
 	for {
+		began := time.Now()
 		var err error
 		taken, err = c.receive(ws, taken)
 		if c.ctx.Err() != nil {
 			return
 		}
 		c.cfg.Log.Debug("signaling client lost its WebSocket", "user", c.cfg.User, "error", err)
+		if short++; time.Since(began) > stable || errors.Is(err, errMoved) {
+			wait, short = backoff{}, 0
+		}
+		if short > 1 {
+			c.pause(c.ctx, wait.next())
+		}
 		if websocket.CloseStatus(err) == statusReplaced {
 			err = ErrReplaced
 		} else {
@@ -181,16 +194,21 @@ func (c *Client) receive(ws *websocket.Conn, taken uint64) (uint64, error) {
 	messages := make(chan Notification)
 	acks := make(chan uint64, 1)
 	broken := make(chan error, 3) // one for each
-	reader.Go(func() { broken <- readMessages(ctx, network, ws, messages) })
+	var readErr error             // the reader's, once it has ended
+	reader.Go(func() {
+		readErr = readMessages(ctx, network, ws, messages)
+		broken <- readErr
+	})
 	acker.Go(func() { broken <- writeAcks(ctx, ws, acks) })
 	pinger.Go(func() { broken <- pingUntil(ctx, ws) })
-	defer func() {
+	defer pinger.Wait()
+	defer acker.Wait()
+	finish := func() {
 		cancel()
 		_ = ws.CloseNow() // only to free it: it is closed, or of no more use
 		reader.Wait()
-		acker.Wait()
-		pinger.Wait()
-	}()
+	}
+	defer finish()
 
 	received := taken
 	var pending []Notification
@@ -221,6 +239,11 @@ func (c *Client) receive(ws *websocket.Conn, taken uint64) (uint64, error) {
 				return taken, fmt.Errorf("signaling: more than %d notifications wait to be taken", maxPending)
 			}
 		case err := <-broken:
+			// Whoever met it first: why the controller closed, the reader knows.
+			finish()
+			if websocket.CloseStatus(readErr) != -1 {
+				err = readErr
+			}
 			return taken, err
 		case <-network.Done():
 			if c.ctx.Err() != nil {
@@ -231,7 +254,7 @@ func (c *Client) receive(ws *websocket.Conn, taken uint64) (uint64, error) {
 				acker.Wait()
 				_ = ws.Close(websocket.StatusNormalClosure, "")
 			}
-			return taken, network.Err()
+			return taken, errMoved
 		}
 	}
 }

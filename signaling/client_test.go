@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/callstate"
 )
 
 // breaker breaks connections when a response comes in.
@@ -415,52 +416,150 @@ func TestAWebSocketThatSendsGarbageIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestConfigurationsThatAreRefusedByName(t *testing.T) {
-	user := signaling.User{ID: "alice", Client: "acs", Secret: "long enough"}
-	for want, change := range map[string]func(*signaling.Config){
-		"Config.TURN":             func(c *signaling.Config) { c.TURN = nil },
-		"Config.Users is empty":   func(c *signaling.Config) { c.Users = nil },
-		`Config.Users has "alice`: func(c *signaling.Config) { c.Users = append(c.Users, user) },
-		"User.ID":                 func(c *signaling.Config) { c.Users[0].ID = "a b" },
-		`User.ID is ""`:           func(c *signaling.Config) { c.Users[0].ID = "" },
-		"User.Client of alice":    func(c *signaling.Config) { c.Users[0].Client = "zoom" },
-		"User.Secret of alice":    func(c *signaling.Config) { c.Users[0].Secret = "short" },
-		"Config.Origins":          func(c *signaling.Config) { c.Origins = []string{"["} },
-		"Limits.TokenLifetime":    func(c *signaling.Config) { c.Limits.TokenLifetime = -1 },
-		"Limits.Queue":            func(c *signaling.Config) { c.Limits.Queue = 1 },
-		"Limits.Candidates":       func(c *signaling.Config) { c.Limits.Candidates = -1 },
-		"Limits.Body":             func(c *signaling.Config) { c.Limits.Body = -1 },
-		"no randomness":           func(c *signaling.Config) { c.Rand = strings.NewReader("") },
-	} {
-		cfg := signaling.Config{Users: []signaling.User{user}, TURN: turn}
-		change(&cfg)
-		if _, err := signaling.NewController(cfg); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v", want, err)
-		} else if strings.Contains(err.Error(), user.Secret) {
-			t.Errorf("%s: the error tells the secret", want)
+// Whatever is interrupted, each notification comes once and in order, and each
+// request acts once.
+func TestCallsSurviveAChangeOfNetworkAtEachStep(t *testing.T) {
+	w := newWorld(t, nil)
+	alice, bob := w.join("alice"), w.join("bob")
+	clients := []*signaling.Client{alice, bob}
+	for round := range 8 {
+		step := 0
+		change := func() {
+			if step++; step%8 != round { // each step breaks in one of the rounds
+				return
+			}
+			for _, c := range clients {
+				c.NetworkChanged()
+			}
+		}
+		change()
+		id, err := alice.Invite(ctx(t), "bob", offer())
+		if err != nil {
+			t.Fatal(err)
+		}
+		change()
+		if n := next(t, bob, signaling.NotifyInvite); n.Call != id {
+			t.Fatalf("got %+v, wanted call %s", n, id)
+		}
+		change()
+		next(t, alice, signaling.NotifyRinging)
+		change()
+		if err := bob.Answer(ctx(t), id, answer(), candidate(1)); err != nil {
+			t.Fatal(err)
+		}
+		change()
+		next(t, alice, signaling.NotifyAnswer)
+		change()
+		if err := alice.Candidate(ctx(t), id, candidate(2), signaling.Candidate{}); err != nil {
+			t.Fatal(err)
+		}
+		change()
+		next(t, bob, signaling.NotifyCandidates)
+		if err := bob.Hangup(ctx(t), id, ""); err != nil {
+			t.Fatal(err)
+		}
+		change()
+		next(t, alice, signaling.NotifyEnded)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	acted := map[callstate.Event]int{}
+	for _, e := range w.events {
+		if e.Kind == signaling.EventRequest {
+			acted[e.Request]++
 		}
 	}
-	for want, cfg := range map[string]signaling.ClientConfig{
-		"ClientConfig.BaseURL is \"http:": {BaseURL: "http://x", User: "alice", Secret: "x"},
-		"ClientConfig.BaseURL:":           {BaseURL: "https://x:y:z", User: "alice", Secret: "x"},
-		"ClientConfig.User":               {BaseURL: "https://x", Secret: "x"},
-		"ClientConfig.Secret":             {BaseURL: "https://x", User: "alice"},
-	} {
-		if _, err := signaling.NewClient(cfg); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v", want, err)
+	for _, e := range []callstate.Event{callstate.Invite, callstate.Answer, callstate.Candidate, callstate.Hangup} {
+		if acted[e] != 8 {
+			t.Errorf("%s acted %d times, wanted 8", e, acted[e])
 		}
 	}
 }
 
-func TestWithoutRandomnessNothingIsGivenOut(t *testing.T) {
-	w := newWorld(t, func(cfg *signaling.Config) {
-		cfg.Rand = io.MultiReader(strings.NewReader(strings.Repeat("s", 3*16+32)), &empty{}) // salts and a token
+func TestARejectedCall(t *testing.T) {
+	w := newWorld(t, nil)
+	alice, bob := w.join("alice"), w.join("bob")
+	for _, reason := range []string{"busy, call later", ""} {
+		id := w.ringing(alice, bob)
+		if err := bob.Reject(ctx(t), id, reason); err != nil {
+			t.Fatal(err)
+		}
+		if reason == "" {
+			reason = "rejected"
+		}
+		if n := next(t, alice, signaling.NotifyEnded); n.Reason != reason || n.From != "bob" {
+			t.Errorf("got %+v, wanted %q", n, reason)
+		}
+		if call, err := bob.Call(ctx(t), id); err != nil || call.EndedBy != "bob" || call.Reason != reason {
+			t.Errorf("got %+v, %v", call, err)
+		}
+	}
+	if err := alice.Telemetry(ctx(t), "x", func() {}); err == nil {
+		t.Error("what is no JSON was sent")
+	}
+}
+
+func TestAWebSocketThatNeverLastsIsNotMadeAnewAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, conf := serverTLS(t)
+		ln := newMemory()
+		var mu sync.Mutex
+		made := 0
+		stop := serve(ln, conf, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				fmt.Fprint(w, `{"token":"t"}`)
+				return
+			}
+			mu.Lock()
+			made++
+			mu.Unlock()
+			if ws, err := websocket.Accept(w, r, nil); err == nil {
+				_ = ws.Close(websocket.StatusPolicyViolation, "")
+			}
+		}))
+		c, err := signaling.NewClient(signaling.ClientConfig{BaseURL: "https://" + host, RootCAs: a.Pool(), User: "alice", Secret: "x",
+			Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return ln.dial(ctx) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Connect(ctx(t)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		mu.Lock()
+		if made < 20 || made > 100 {
+			t.Errorf("connected %d times in a minute, wanted some tens", made)
+		}
+		mu.Unlock()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
 	})
-	alice := w.raw("alice")
-	alice.post("/v1/ice-servers", "").mustBe(t, 500, signaling.CodeInternal)
-	alice.post("/v1/sign-in", fmt.Sprintf(`{"user":"bob","secret":%q}`, secret+"bob")).mustBe(t, 500, signaling.CodeInternal)
 }
 
-type empty struct{}
-
-func (*empty) Read([]byte) (int, error) { return 0, io.EOF }
+func TestCloseInterruptsConnect(t *testing.T) {
+	w := newWorld(t, nil)
+	dialing := make(chan struct{}, 100)
+	cfg := w.config("alice")
+	cfg.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dialing <- struct{}{}
+		<-ctx.Done() // a network that swallows everything
+		return nil, ctx.Err()
+	}
+	c := w.client(cfg)
+	connected := make(chan error)
+	go func() { connected <- c.Connect(context.Background()) }()
+	<-dialing
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-connected; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Connect: %v", err)
+	}
+	if _, open := <-c.Notifications(); open {
+		t.Error("the notifications are open")
+	}
+}

@@ -37,7 +37,8 @@ type Config struct {
 	Region string
 	// Log is slog.Default when nil. No token, secret or credential is logged.
 	Log *slog.Logger
-	// Now is time.Now when nil; Rand is crypto/rand's when nil.
+	// Now is time.Now when nil; it gives the time of events and of tokens, while
+	// timers run on the machine's clock. Rand is crypto/rand's when nil.
 	Now  func() time.Time
 	Rand io.Reader
 	// OnEvent, when set, gets every event in order. It is called with a lock

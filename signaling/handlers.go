@@ -33,20 +33,20 @@ func (c *Controller) signIn(in signInRequest, remote string) (signInResponse, *P
 	}
 	e := Event{Remote: remote}
 	u := c.users[in.User]
+	key, now := newMissKey(u, remote), c.cfg.Now()
 	if u != nil {
 		e.User = u.id
 	} else {
 		u = stranger
 	}
-	now := c.cfg.Now()
-	if wait := c.misses.wait(in.User, remote, now); wait > 0 {
+	if wait := c.misses.wait(key, now); wait > 0 {
 		c.audit(ruleThrottle, false, "too many wrong secrets", e)
 		p := problem(CodeTooMany, "too many wrong secrets; try again in %s", wait)
 		p.RetryAfterMS = wait.Milliseconds()
 		return signInResponse{}, p
 	}
 	if !u.knows(in.Secret) {
-		c.misses.add(in.User, remote, now)
+		c.misses.add(key, now)
 		c.audit(ruleSecret, false, "unknown user or wrong secret", e)
 		// The same words for both, so that nobody learns who exists.
 		return signInResponse{}, problem(CodeUnauthorized, "unknown user or wrong secret")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"mime"
@@ -110,12 +111,18 @@ func secure(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
+// challenge goes with every 401 (RFC 6750, section 3).
+const challenge = `Bearer realm="callpath"`
+
 func send(w http.ResponseWriter, re response) {
 	kind := "application/json"
 	if re.status >= 400 {
 		kind = "application/problem+json"
 	}
 	w.Header().Set("Content-Type", kind)
+	if re.status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
 	if re.location != "" {
 		w.Header().Set("Location", re.location)
 	}
@@ -163,12 +170,28 @@ func decode(body []byte, v any) *Problem {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return problem(CodeBadRequest, "the body is not the JSON that is wanted: %s", clip(err.Error()))
+		return problem(CodeBadRequest, "%s", inWords(err))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return problem(CodeBadRequest, "the body goes on after its JSON value")
 	}
 	return nil
+}
+
+// inWords says what is wrong with JSON, without the names of Go's types.
+func inWords(err error) string {
+	var wrong *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return fmt.Sprintf("%s must not be a JSON %s", clip(wrong.Field), clip(wrong.Value))
+	case errors.As(err, &wrong):
+		return "the body must be a JSON object"
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("the body is not JSON from byte %d on", syntax.Offset)
+	default:
+		return "the body is not the JSON that is wanted: " + clip(strings.TrimPrefix(err.Error(), "json: "))
+	}
 }
 
 // authenticate finds who sent a request (RFC 6750, section 2.1), or refuses it.
@@ -191,12 +214,8 @@ func (c *Controller) authenticate(w http.ResponseWriter, r *http.Request, token 
 	}
 	c.mu.Unlock()
 	if p != nil {
-		if p.Code == CodeUnauthorized {
-			challenge := `Bearer realm="callpath"`
-			if token != "" {
-				challenge += `, error="invalid_token"`
-			}
-			w.Header().Set("WWW-Authenticate", challenge)
+		if token != "" && p.Code == CodeUnauthorized {
+			w.Header().Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
 		}
 		refuse(w, p)
 		return by, false
