@@ -265,16 +265,13 @@ func (i *Internet) attach(p *port, h *topology.Host) (*attachment, error) {
 		addresses: h.Addresses,
 		hop:       topology.Hop{Kind: topology.HopHost, Name: h.Name, Site: h.Site},
 	}
-	l := i.network.Site(h.Site)
-	cfg := topology.Link{}
-	for _, data := range l.Subnets {
-		if data.Name == h.Subnet {
-			cfg = data.Link
-		}
+	data, err := i.subnetData(h.Site, h.Subnet)
+	if err != nil {
+		return nil, err
 	}
 	where := h.Name + " at " + h.Site + "/" + h.Subnet
-	at.up = i.newPipe("host up "+where, cfg, at.hop, s.fromHost)
-	at.down = i.newPipe("host down "+where, cfg, s.router.hop, p.receive)
+	at.up = i.newPipe("host up "+where, data.Link, at.hop, s.fromHost)
+	at.down = i.newPipe("host down "+where, data.Link, s.router.hop, at.receive)
 	return at, nil
 }
 

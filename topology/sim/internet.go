@@ -59,6 +59,9 @@ type Internet struct {
 		servers sync.WaitGroup
 	} // the DNS servers; Move replaces them
 	closed bool
+
+	closing  sync.Once
+	closeErr error
 }
 
 // New starts the network: its links, routers, hosts and their servers. Close stops
@@ -89,6 +92,7 @@ func New(cfg Config) (*Internet, error) {
 		i.schedules = append(i.schedules, link.NewSchedule(i.now, func(t task) { t.run(t.f) }))
 	}
 	if err := i.build(); err != nil {
+		i.endAll()
 		return nil, err
 	}
 	for _, s := range i.schedules {
@@ -126,15 +130,16 @@ func (i *Internet) Network() *topology.Network {
 }
 
 // Close stops the hosts and links, and waits until nothing runs. Packets that are
-// still under way are forgotten.
+// still under way are forgotten. Calling it again does nothing.
 func (i *Internet) Close() error {
+	i.closing.Do(func() { i.closeErr = i.close() })
+	return i.closeErr
+}
+
+func (i *Internet) close() error {
 	i.mu.Lock()
-	closed := i.closed
-	i.closed = true
+	i.closed = true // no change begins any more
 	i.mu.Unlock()
-	if closed {
-		return nil
-	}
 	i.endAll()
 	var errs []error
 	for name, p := range i.ports {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/callpath/callpath/topology"
@@ -22,6 +23,10 @@ type pipe struct {
 	sched *link.Schedule[task]
 	where topology.Hop // the place that sends into it
 	out   func(*frame) // the place at the other end
+	// flying counts the packets on the schedule. As long as there are any, others
+	// go there too, even those that come out at once: a schedule may be late, and
+	// they must not overtake.
+	flying atomic.Int64
 }
 
 // newPipe makes a pipe; name seeds it, so that a link's chances do not depend on
@@ -45,12 +50,19 @@ func (p *pipe) send(f *frame) {
 	switch {
 	case fate != link.Passed:
 		p.net.drop(f, p.where, fate.String(), "")
-	case at.After(now):
+	case at.After(now) || p.flying.Load() > 0:
 		f.queued = true
-		p.sched.Add(at, task{p.out, f})
+		p.flying.Add(1)
+		p.sched.Add(at, task{p.arrive, f})
 	default:
 		p.out(f)
 	}
+}
+
+// arrive is the end of a packet's flight.
+func (p *pipe) arrive(f *frame) {
+	p.out(f)
+	p.flying.Add(-1)
 }
 
 // later runs a packet's next step on a schedule's goroutine, away from the stack

@@ -72,9 +72,13 @@ func (p *port) up(f *frame) {
 	at.up.transmit(f)
 }
 
-// receive takes a packet from the host's link.
-func (p *port) receive(f *frame) {
-	at := p.plug.Load()
+// receive takes a packet from the host's link, unless the host has moved away.
+func (at *attachment) receive(f *frame) {
+	p := at.port
+	if p.plug.Load() != at {
+		p.net.drop(f, at.subnet.router.hop, WhyNoHost, "")
+		return
+	}
 	f.at(at.hop)
 	if !f.queued && !p.straight(f) {
 		p.net.later(f, p.arrive)
@@ -84,12 +88,17 @@ func (p *port) receive(f *frame) {
 }
 
 // straight says whether a packet may go to the host's stack on the goroutine of
-// its sender's. ICMP may not, since an error ends at the very socket that is
-// sending, and neither may what comes back to its own host.
+// its sender's, which is inside that stack. Stacks send UDP without holding locks,
+// and only note a TCP segment for a goroutine of their own. But ICMP errors and
+// resets are what a stack makes on the spot while it takes a packet: they would end
+// at the very socket that is sending. So they may not, nor may what comes back to
+// its own host.
 func (p *port) straight(f *frame) bool {
 	switch f.p.Protocol() {
-	case packet.UDP, packet.TCP:
+	case packet.UDP:
 		return f.origin != p
+	case packet.TCP:
+		return f.origin != p && f.p.TCPFlags()&packet.RST == 0
 	}
 	return false
 }
