@@ -15,16 +15,17 @@ const remembered = 1 << 13
 // Ledger knows what each participant of a run sent. It is safe for concurrent
 // use.
 type Ledger struct {
-	seed    maphash.Seed
-	needles needles
+	seed   maphash.Seed
+	onSend func(payload []byte)
 
 	mu      sync.RWMutex
 	streams map[uint32]*Stream
 }
 
-// NewLedger returns an empty ledger.
-func NewLedger() *Ledger {
-	return &Ledger{seed: maphash.MakeSeed(), streams: map[uint32]*Stream{}}
+// NewLedger returns an empty ledger. onSend, when not nil, is told of each payload
+// before it is sent and encrypted; the slice is valid only during the call.
+func NewLedger(onSend func(payload []byte)) *Ledger {
+	return &Ledger{seed: maphash.MakeSeed(), onSend: onSend, streams: map[uint32]*Stream{}}
 }
 
 // Stream is what one sender sent with one SSRC. It is safe for concurrent use.
@@ -69,7 +70,9 @@ func (l *Ledger) Open(sender string, codec Codec, ssrc uint32) (*Stream, error) 
 // same packet again, as an answer to a NACK, needs no entry.
 func (s *Stream) Send(p *rtp.Packet) {
 	sum := maphash.Bytes(s.ledger.seed, p.Payload)
-	s.ledger.needles.add(p.Payload)
+	if s.ledger.onSend != nil {
+		s.ledger.onSend(p.Payload)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent.Packets++

@@ -121,7 +121,11 @@ func (r *run) change(ctx context.Context, c language.Change) error {
 		}
 		return r.internet.SetFirewall(site, f)
 	case c.Move != nil:
-		if err := r.internet.Move(c.Move.Host, c.Move.Site, c.Move.Subnet); err != nil {
+		subnet := c.Move.Subnet
+		if site := r.internet.Network().Site(c.Move.Site); subnet == "" && site != nil {
+			subnet = site.Subnets[0].Name
+		}
+		if err := r.internet.Move(c.Move.Host, c.Move.Site, subnet); err != nil {
 			return err
 		}
 		for _, p := range r.scenario.Participants {

@@ -67,6 +67,7 @@ type run struct {
 	internet *sim.Internet
 	services *services
 	traffic  *traffic
+	view     *negotiation.RelayView
 	ledger   *media.Ledger
 	capture  *capture.Writer
 	// recorders and participants are by participant, in the file's order; they
@@ -99,12 +100,14 @@ func Run(ctx context.Context, s *language.Scenario, options Options) *result.Run
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
+	view := negotiation.NewRelayView()
 	r := &run{
 		scenario:     s,
 		options:      options,
 		log:          options.Log.With(slog.String("scenario", s.Name)),
 		started:      time.Now(),
-		ledger:       media.NewLedger(),
+		view:         view,
+		ledger:       media.NewLedger(view.Needle),
 		recorders:    map[string]*negotiation.Recorder{},
 		participants: map[string]*participant.Participant{},
 		call:         callProgress{connected: map[string]time.Time{}},
@@ -182,8 +185,8 @@ func (r *run) build(ctx context.Context, network *topology.Network) error {
 		return err
 	}
 	config := serviceConfig{
-		scenario: r.scenario, internet: r.internet, traffic: r.traffic, secret: []byte(secret),
-		onEvent: r.signaled, log: r.log,
+		scenario: r.scenario, internet: r.internet, traffic: r.traffic, view: r.view,
+		secret: []byte(secret), onEvent: r.signaled, log: r.log,
 	}
 	passwords := map[string]string{}
 	for _, p := range r.scenario.Participants {

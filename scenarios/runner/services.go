@@ -69,6 +69,7 @@ type serviceConfig struct {
 	scenario *language.Scenario
 	internet *sim.Internet
 	traffic  *traffic
+	view     *negotiation.RelayView
 	secret   []byte
 	users    []signaling.User
 	onEvent  func(signaling.Event)
@@ -76,7 +77,7 @@ type serviceConfig struct {
 }
 
 func startServices(ctx context.Context, cfg serviceConfig) (_ *services, err error) {
-	s := &services{view: negotiation.NewRelayView(), traffic: cfg.traffic, failed: make(chan error, 1)}
+	s := &services{view: cfg.view, traffic: cfg.traffic, failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
