@@ -204,7 +204,7 @@ func (d *associations) encrypted(t time.Time, a *association, side int) {
 	a.flight(t, side, dtls.Finished.String())
 	if a.finished[0] && a.finished[1] {
 		a.Complete = true
-		a.Duration = t.Sub(a.began)
+		a.Duration = max(t.Sub(a.began), 0)
 		d.journal.event(t, EventComplete, slog.String(KeyRole, a.Role), slog.String(KeyVersion, a.Version),
 			slog.String(KeySuite, a.CipherSuite), slog.String(KeyProfile, a.SRTPProfile), slog.Duration(KeyDuration, a.Duration))
 	}

@@ -43,8 +43,8 @@ type pairKey struct{ local, remote netip.AddrPort }
 // pair is two addresses between which checks were seen.
 type pair struct {
 	pairKey
+	place      int // in agent.order
 	relayed    bool
-	protocol   string
 	generation int
 	mapped     netip.AddrPort
 	// sent and answered count the leg's own checks, refusal is the last error.
@@ -121,26 +121,31 @@ func (a *agent) discover(t time.Time, local bool, c Candidate) {
 	a.candidateEvent(t, local, c)
 }
 
-// pair finds or makes the pair of a check; nil when there are too many.
+// pair finds or makes the pair of a check; nil when there are too many. After a
+// restart it is made anew in the place of the old one, so that late answers to old
+// checks say nothing of it.
 func (a *agent) pair(p path) *pair {
 	key := pairKey{p.local, p.remote}
-	found := a.pairs[key]
-	if found == nil {
-		if len(a.order) == maxPairs {
-			return nil
-		}
-		if a.pairs == nil {
-			a.pairs = map[pairKey]*pair{}
-		}
-		found = &pair{pairKey: key, relayed: p.relayed, protocol: p.protocol, generation: a.generation}
-		a.pairs[key] = found
-		a.order = append(a.order, found)
+	old := a.pairs[key]
+	if old != nil && old.generation == a.generation {
+		return old
 	}
-	if found.generation != a.generation {
-		// After a restart the pair is checked anew.
-		*found = pair{pairKey: key, relayed: p.relayed, protocol: p.protocol, generation: a.generation}
+	made := &pair{pairKey: key, relayed: p.relayed, generation: a.generation}
+	switch {
+	case old != nil:
+		made.place = old.place
+		a.order[made.place] = made
+	case len(a.order) == maxPairs:
+		return nil
+	default:
+		made.place = len(a.order)
+		a.order = append(a.order, made)
 	}
-	return found
+	if a.pairs == nil {
+		a.pairs = map[pairKey]*pair{}
+	}
+	a.pairs[key] = made
+	return made
 }
 
 // request takes the first transmission of a check in either direction.
@@ -247,10 +252,13 @@ func (a *agent) response(t time.Time, q *request, p path, m stun.Message) {
 			c.Mapped = mapped
 		}
 		if q.outbound && q.sent == 1 {
-			c.RTT = t.Sub(q.last)
+			c.RTT = max(t.Sub(q.last), 0)
 		}
-		a.journal.event(t, EventCheckAnswered, append(checkAttrs(*c), slog.String(KeyDirection, c.Direction),
-			slog.String(KeyResult, result), slog.Duration(KeyRTT, c.RTT))...)
+		attrs := append(checkAttrs(*c), slog.String(KeyDirection, c.Direction), slog.String(KeyResult, result))
+		if c.RTT > 0 {
+			attrs = append(attrs, slog.Duration(KeyRTT, c.RTT))
+		}
+		a.journal.event(t, EventCheckAnswered, attrs...)
 	} else if q.outbound && result == succeeded {
 		a.consent.Answered++
 	}
@@ -288,6 +296,10 @@ func (a *agent) success(t time.Time, q *request, mapped netip.AddrPort) {
 func (a *agent) told(t time.Time, local, remote Candidate, why string) {
 	a.agentPair = &Pair{Local: local, Remote: remote}
 	a.agentWhy = why
-	a.journal.event(t, EventSelected, slog.String(KeyLocal, local.Address.String()), slog.String(KeyRemote, remote.Address.String()),
-		slog.String(KeyType, local.Type+"–"+remote.Type), slog.String(KeyText, why))
+	attrs := []slog.Attr{slog.String(KeyLocal, local.Address.String()), slog.String(KeyRemote, remote.Address.String()),
+		slog.String(KeyType, local.Type+"–"+remote.Type)}
+	if why != "" {
+		attrs = append(attrs, slog.String(KeyText, why))
+	}
+	a.journal.event(t, EventSelected, attrs...)
 }

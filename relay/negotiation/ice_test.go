@@ -258,6 +258,37 @@ func TestICEControlledSideSelects(t *testing.T) {
 	equal(t, "why", rec.Why, "the highest priority of 2 pairs whose checks succeeded")
 }
 
+// Many pairs are not all named.
+func TestICEWhyStaysShort(t *testing.T) {
+	i := newICE(t)
+	i.candidates()
+	for n := range uint16(10) {
+		remote := netip.AddrPortFrom(bobHost.Addr(), 1000+n)
+		i.r.Candidate(false, fmt.Sprintf("candidate:%d 1 udp %d %v %d typ host", n, 2130706431-uint32(n), remote.Addr(), remote.Port()))
+		i.sent(aliceHost, remote, false)
+		i.sent(aliceHost, remote, false)
+	}
+	i.sent(aliceHost, bobPublic, true, mapped(alicePublic))
+	why := i.r.Record().ICE.Why
+	if !strings.HasSuffix(why, "host 10.0.0.10:50000 to host 10.1.0.20:1005 (no answer to 2 requests) and 4 more") {
+		t.Errorf("why: %s", why)
+	}
+}
+
+// An answer to a check of before a restart says nothing of the pair after it.
+func TestICELateAnswerAfterARestart(t *testing.T) {
+	i := newICE(t)
+	i.r.Description(true, "offer", sdp("", "alic"))
+	id := i.id()
+	i.show(true, aliceHost, bobHost, message(t, id, stun.ClassRequest, stun.NewUsername("bobu:alic"), role(true), attribute(attrUseCandidate)))
+	i.r.Description(true, "offer", sdp("", "new1"))
+	i.sent(aliceHost, bobHost, false)
+	i.show(false, aliceHost, bobHost, message(t, id, stun.ClassSuccessResponse, mapped(aliceHost)))
+	if s := i.r.Record().ICE.Selected; s != nil {
+		t.Errorf("selected: %+v", s)
+	}
+}
+
 func TestICEAgentTellsItsPair(t *testing.T) {
 	i := newICE(t)
 	i.candidates()

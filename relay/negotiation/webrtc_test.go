@@ -110,6 +110,7 @@ func newLeg(t *testing.T, i *internet, n int, policy webrtc.ICETransportPolicy) 
 	var engine webrtc.SettingEngine
 	engine.SetNet(i.nets[n])
 	engine.SetDTLSKeyLogWriter(l)
+	engine.SetRelayAcceptanceMinWait(100 * time.Millisecond)
 	engine.SetICETimeouts(5*time.Second, 10*time.Second, 500*time.Millisecond)
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
