@@ -117,6 +117,8 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 		}
 		last = err
 		c.cfg.Log.Debug("signaling client sends again", "user", c.cfg.User, "method", method, "path", path, "error", err)
+		// What broke one connection may have broken the others that wait.
+		c.http.CloseIdleConnections()
 		c.pause(ctx, wait.next())
 	}
 }

@@ -8,6 +8,25 @@
 // and hands out ICE servers with time-limited credentials. It does not touch
 // media, and it knows the transport relay only as the function Config.TURN.
 //
+//	POST /v1/sign-in                  user and secret for a token
+//	POST /v1/ice-servers              credentials for the next call, whose ID it reserves
+//	GET  /v1/ice-servers?call=ID      credentials for a call
+//	POST /v1/calls                    invite
+//	GET  /v1/calls/{id}               state, for its two participants
+//	POST /v1/calls/{id}/answer        the callee's answer
+//	POST /v1/calls/{id}/reject        or refusal
+//	POST /v1/calls/{id}/candidates    trickled candidates
+//	POST /v1/calls/{id}/description   re-offer, its answer, or rollback
+//	POST /v1/calls/{id}/hangup        in any state
+//	POST /v1/calls/{id}/telemetry     any JSON, until shortly after the end
+//	GET  /v1/notifications?after=SEQ  WebSocket, resumed after what was taken last
+//
+// The bodies are in wire.go. Everything but the sign-in needs the token as
+// "Authorization: Bearer"; a page, whose WebSocket cannot have that header, sends
+// it as the subprotocol "bearer.TOKEN" beside "callpath.v1". A client
+// acknowledges notifications by {"ack": SEQ}: the invite's acknowledgement makes
+// the call ring, the answer's makes it connected.
+//
 // What it follows: offer/answer RFC 3264 with JSEP (RFC 8829, revised by
 // RFC 9429), trickle ICE RFC 8838, SDP for DTLS-SRTP RFC 5763 and RFC 8842,
 // WebSocket RFC 6455, bearer tokens RFC 6750, problem details RFC 9457, and
@@ -17,5 +36,7 @@
 // shared secret and an opaque token; signed tokens take the place of the type
 // tokens, which is the only thing that knows what a token is.
 //
-// Start reading at Config and Client; then call.go.
+// Start reading at Config; then rest.go for how a request comes in, act.go for
+// what it does to a call, mailbox.go and websocket.go for how the other side
+// hears of it. The client starts at Client.
 package signaling

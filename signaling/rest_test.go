@@ -37,6 +37,7 @@ func (w *world) raw(user string) *raw {
 			w.t.Fatalf("sign-in of %s: %d %s", user, re.status, re.body)
 		}
 		r.token = in.Token
+		w.tokens = append(w.tokens, in.Token)
 	}
 	return r
 }
