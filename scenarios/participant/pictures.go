@@ -7,35 +7,34 @@ import (
 	"github.com/pion/rtp/codecs"
 
 	"github.com/callpath/callpath/scenarios/media"
+	"github.com/callpath/callpath/scenarios/quality"
 )
 
 const (
 	// patience is how long a picture waits for a packet that a NACK may bring.
 	patience = 300 * time.Millisecond
-	// window is how many pictures the mean time of a picture is taken over
-	// (W3C webrtc-stats, freezeCount).
-	window = 30
-	// freeze is how much longer than the mean a picture must stand to be
-	// frozen.
-	freeze = 150 * time.Millisecond
+	// standstill is how long a sender may take to its next picture without
+	// having paused.
+	standstill = 150 * time.Millisecond
 )
 
-// pictures puts the packets of a video stream together to pictures and finds the
-// freezes, as a decoder would show them: a picture is shown when it is whole and
-// every one since the last key frame was. Nothing is decoded.
+// pictures puts the packets of a video stream together to pictures, and tells the
+// sampler when a decoder could show one: when it is whole, and every one since the
+// last key frame was. Nothing is decoded.
 type pictures struct {
+	sampler *quality.Sampler
 	key     func(payload []byte) bool // begins a key frame
-	waiting map[uint64]piece
-	next    uint64    // extended sequence number that is wanted
+	clock   time.Duration             // hertz
+
+	waiting map[uint16]piece
+	next    uint16    // the sequence number that is wanted
 	begun   bool      // next is valid
 	hole    time.Time // since when next is missing; zero when it is not
 	broken  bool      // a picture is lost, and no key frame has come since
 
-	shown     time.Time
-	stamp     uint32 // of the picture that is shown
-	durations []time.Duration
-	freezes   int
-	gapless   bool // nothing was lost since the picture that is shown
+	stamp   uint32 // of the picture that is shown
+	shown   bool   // stamp is valid
+	gapless bool   // nothing was lost since that picture
 }
 
 // piece is what matters of a packet.
@@ -44,44 +43,36 @@ type piece struct {
 	marker, key bool
 }
 
-func newPictures(f media.Format) *pictures {
-	p := &pictures{waiting: map[uint64]piece{}, key: vp8Key, gapless: true}
+func newPictures(f media.Format, sampler *quality.Sampler) *pictures {
+	p := &pictures{sampler: sampler, key: vp8Key, clock: time.Duration(f.ClockRate), waiting: map[uint16]piece{}}
 	if f.Codec == media.H264 {
 		p.key = h264Key
 	}
 	return p
 }
 
-// lost is true when only a key frame brings the picture back.
-func (p *pictures) lost() bool { return p.broken }
-
-// pause lets the time until the next picture count as no freeze.
-func (p *pictures) pause() { p.shown = time.Time{} }
-
-// add takes a packet; copies have been sorted out.
-func (p *pictures) add(number uint64, packet *rtp.Packet, arrived time.Time) {
+// add takes a packet.
+func (p *pictures) add(packet *rtp.Packet, arrived time.Time) {
+	number := packet.SequenceNumber
 	if len(packet.Payload) == 0 {
 		return
 	}
 	if !p.begun {
 		p.begun, p.next, p.broken = true, number, true
 	}
-	if number < p.next {
+	if number-p.next >= 1<<15 {
 		return // too late
 	}
 	p.waiting[number] = piece{packet.Timestamp, packet.Marker, p.key(packet.Payload)}
 	p.proceed(arrived)
-	if len(p.waiting) == 0 {
+	switch {
+	case len(p.waiting) == 0:
 		p.hole = time.Time{}
-		return
-	}
-	if p.hole.IsZero() {
+	case p.hole.IsZero():
 		p.hole = arrived
-	}
-	if arrived.Sub(p.hole) > patience {
+	case arrived.Sub(p.hole) > patience:
 		p.skip()
 		p.proceed(arrived)
-		p.hole = time.Time{}
 	}
 }
 
@@ -106,39 +97,23 @@ func (p *pictures) proceed(now time.Time) {
 
 // skip gives up what is missing and goes on with the oldest packet that is there.
 func (p *pictures) skip() {
-	oldest := ^uint64(0)
+	distance := ^uint16(0)
 	for number := range p.waiting {
-		oldest = min(oldest, number)
+		distance = min(distance, number-p.next)
 	}
-	p.next = oldest
-	p.broken, p.gapless = true, false
+	p.next += distance
+	p.broken, p.gapless, p.hole = true, false, time.Time{}
 }
 
-// show notes that a picture is shown, and whether the one before it was frozen. A
-// sender that paused has its timestamps run on, and loses nothing.
+// show has a picture shown. A sender that paused, for example because it is mute,
+// has its timestamps run on and loses nothing: that is no freeze.
 func (p *pictures) show(stamp uint32, now time.Time) {
-	defer func() { p.shown, p.stamp, p.gapless = now, stamp, true }()
-	if p.shown.IsZero() {
-		return
+	sent := time.Duration(int32(stamp-p.stamp)) * time.Second / p.clock
+	if p.shown && p.gapless && sent > standstill {
+		p.sampler.Pause()
 	}
-	d := now.Sub(p.shown)
-	if len(p.durations) > 0 {
-		var sum time.Duration
-		for _, one := range p.durations {
-			sum += one
-		}
-		average := sum / time.Duration(len(p.durations))
-		sent := time.Duration(int32(stamp-p.stamp)) * time.Second / 90000
-		if paused := p.gapless && sent > d/2; d > max(3*average, average+freeze) && !paused {
-			p.freezes++
-		} else if paused && sent > average+freeze {
-			return // a pause says nothing of the mean
-		}
-	}
-	p.durations = append(p.durations, d)
-	if len(p.durations) > window {
-		p.durations = p.durations[1:]
-	}
+	p.sampler.Frame(now)
+	p.stamp, p.shown, p.gapless = stamp, true, true
 }
 
 // vp8Key is RFC 7741, section 4.3: the first packet of a picture whose P bit is

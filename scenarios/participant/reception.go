@@ -1,6 +1,7 @@
 package participant
 
 import (
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -10,10 +11,12 @@ import (
 
 	"github.com/callpath/callpath/scenarios/media"
 	"github.com/callpath/callpath/scenarios/participant/endpoint"
+	"github.com/callpath/callpath/scenarios/quality"
 	"github.com/callpath/callpath/scenarios/result"
 )
 
-// interval is the distance between the samples of a series.
+// interval is the distance between the samples of a series, and between the looks
+// at the checks' round trip.
 const interval = 500 * time.Millisecond
 
 // pictureRequest is the shortest time between two requests for a key frame.
@@ -30,19 +33,16 @@ type reception struct {
 	mu       sync.Mutex
 	expected []string // kinds; nil until the other side has described itself
 	streams  []*stream
-	series   []result.Sample
 	end      time.Time // zero until the call has ended
-	paused   bool      // nothing has come since a hold began or ended
-	last     time.Time // arrival of the last packet; zero when paused
+	last     time.Time // arrival of the last packet; zero after a hold began or ended
 	gap      time.Duration
-	rtt      mean // RTCP's
 	stun     endpoint.Stats
 }
 
 func newReception(s *session) *reception {
 	return &reception{
 		s: s, comparer: s.p.cfg.Ledger.Comparer(s.peer),
-		requests: make(chan uint32, 8), done: make(chan struct{}), paused: true,
+		requests: make(chan uint32, 8), done: make(chan struct{}),
 	}
 }
 
@@ -76,22 +76,19 @@ func (r *reception) complete() (met bool, missing []string) {
 func (r *reception) packet(f media.Format, p *rtp.Packet, arrived time.Time) {
 	verdict := r.comparer.Compare(p)
 	r.mu.Lock()
-	if !r.end.IsZero() {
+	s := r.stream(f, p.SSRC)
+	if s == nil || !r.end.IsZero() {
 		r.mu.Unlock()
 		return
 	}
-	s := r.stream(f, p.SSRC)
 	before := s.intact
 	s.add(p, verdict, arrived)
 	if !r.last.IsZero() {
 		r.gap = max(r.gap, arrived.Sub(r.last))
 	}
-	r.last, r.paused = arrived, false
+	r.last = arrived
 	first := before == 0 && s.intact == 1
-	lost := s.pictures != nil && s.pictures.lost() && arrived.Sub(s.requested) > pictureRequest
-	if lost {
-		s.requested = arrived
-	}
+	lost := s.lostPicture(arrived)
 	r.mu.Unlock()
 	if first {
 		r.s.p.change(func() {})
@@ -99,7 +96,7 @@ func (r *reception) packet(f media.Format, p *rtp.Packet, arrived time.Time) {
 	if lost {
 		select {
 		case r.requests <- p.SSRC:
-		default: // one is under way
+		default: // others are under way
 		}
 	}
 }
@@ -111,46 +108,39 @@ func (r *reception) stream(f media.Format, ssrc uint32) *stream {
 			return s
 		}
 	}
-	s := newStream(f, ssrc)
+	s, err := newStream(f, ssrc, r.s.p.cfg.Start)
+	if err != nil {
+		r.s.p.log.Error("participant.stream_unmeasured", slog.String("error", err.Error()))
+		return nil
+	}
 	r.streams = append(r.streams, s)
 	return s
 }
 
-// reports takes the reception reports of an RTCP packet. What they say of the
-// round trip is RFC 3550's, section 6.4.1: arrival less LSR less DLSR.
+// reports takes the reception reports of an RTCP packet, for what they say of the
+// round trip.
 func (r *reception) reports(list []rtcp.ReceptionReport, arrived time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, report := range list {
-		if report.LastSenderReport == 0 {
+		trip, ok := quality.RoundTrip(arrived, report.LastSenderReport, report.Delay)
+		if !ok || !r.end.IsZero() {
 			continue
 		}
-		trip := int32(middle(arrived) - report.LastSenderReport - report.Delay)
-		if trip <= 0 {
-			continue // clocks that are coarser than the trip
+		for _, s := range r.streams {
+			s.sampler.RoundTrip(arrived, trip)
 		}
-		r.mu.Lock()
-		r.rtt.add(time.Duration(trip) * time.Second / (1 << 16))
-		r.mu.Unlock()
 	}
 }
 
-// middle is the middle 32 bits of an NTP timestamp (RFC 3550, section 4).
-func middle(t time.Time) uint32 {
-	const since1900 = 2208988800
-	seconds := uint64(t.Unix()) + since1900
-	fraction := uint64(t.Nanosecond()) << 16 / uint64(time.Second)
-	return uint32(seconds<<16 | fraction)
-}
-
-// pause lets the time until the next packet count as no gap: a hold begins or
-// ends.
+// pause lets the time until the next packet count as no gap and no freeze: a hold
+// begins or ends.
 func (r *reception) pause() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last, r.paused = time.Time{}, true
+	r.last = time.Time{}
 	for _, s := range r.streams {
-		if s.pictures != nil {
-			s.pictures.pause()
-		}
+		s.pause()
 	}
 }
 
@@ -174,16 +164,20 @@ func (r *reception) openGap(now time.Time) time.Duration {
 
 func (r *reception) close() { r.finished.Do(func() { close(r.done) }) }
 
-// sample takes a sample at each interval, and asks for key frames, until the
-// reception is closed.
-func (r *reception) sample() {
+// watch reads the checks' round trip at each interval and asks for key frames,
+// until the reception is closed.
+func (r *reception) watch() {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
-		case now := <-ticker.C:
+		case <-ticker.C:
 			stats := r.s.endpoint.Stats()
-			r.take(now, stats)
+			r.mu.Lock()
+			if stats.MeanRTT > 0 {
+				r.stun = stats
+			}
+			r.mu.Unlock()
 		case ssrc := <-r.requests:
 			// Lost like any packet when there is no path; the next one is sent
 			// when its time has come.
@@ -194,71 +188,26 @@ func (r *reception) sample() {
 	}
 }
 
-// take is one sample over all streams: loss of all packets, the jitter and the MOS
-// of audio, where there is audio.
-func (r *reception) take(now time.Time, stats endpoint.Stats) {
+// result fills in what was measured.
+func (r *reception) result(out *result.Participant) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if stats.MeanRTT > 0 {
-		r.stun = stats
+	now := r.end
+	gap := r.gap
+	if now.IsZero() {
+		now = time.Now()
+		gap = max(gap, r.openGap(now))
 	}
-	if !r.end.IsZero() || len(r.streams) == 0 {
-		return
-	}
-	var expected, received, bits float64
-	sample := result.Sample{At: r.s.p.since(now), RTT: result.Duration(r.tripTime())}
+	out.Gap = result.Duration(gap)
+	var series [][]result.Sample
 	for _, s := range r.streams {
-		i := s.interval()
-		expected += i.expected
-		received += i.received
-		bits += i.bytes * 8
-		if i.silent && !r.paused && s.format.Kind == media.Audio {
-			i.loss = 1
-			s.resume()
+		one := result.Stream{STUNRTT: result.Duration(r.stun.MeanRTT)}
+		s.fill(&one)
+		if sender, _, sent, ok := r.s.p.cfg.Ledger.Sent(s.ssrc); ok {
+			one.From, one.Sent = sender, sent.Packets
 		}
-		if s.format.Kind == media.Audio && (i.expected > 0 || i.loss == 1) {
-			s.score(i.loss, r.tripTime())
-			sample.MOS = s.mos.last
-		}
-		if s.format.Kind == media.Audio || sample.Jitter == 0 {
-			sample.Jitter = result.Duration(s.jitter())
-		}
+		out.Streams = append(out.Streams, one)
+		series = append(series, s.sampler.Samples(now))
 	}
-	switch {
-	case expected > 0:
-		sample.Loss = max(0, 1-received/expected)
-	case !r.paused:
-		sample.Loss = 1
-	}
-	sample.Bitrate = bits / interval.Seconds()
-	r.series = append(r.series, sample)
-}
-
-// tripTime is the last round-trip time of RTCP, or else of the checks; mu is held.
-func (r *reception) tripTime() time.Duration {
-	if r.rtt.count > 0 {
-		return time.Duration(r.rtt.last)
-	}
-	return r.stun.RTT
-}
-
-// mean is that of durations or other figures, with the last one.
-type mean struct {
-	sum, last float64
-	count     int
-}
-
-func (m *mean) add(value time.Duration) { m.put(float64(value)) }
-
-func (m *mean) put(value float64) {
-	m.sum += value
-	m.last = value
-	m.count++
-}
-
-func (m *mean) value() float64 {
-	if m.count == 0 {
-		return 0
-	}
-	return m.sum / float64(m.count)
+	out.Series = combine(series)
 }

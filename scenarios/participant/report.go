@@ -3,8 +3,6 @@ package participant
 import (
 	"context"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/callpath/callpath/scenarios/result"
 )
@@ -67,44 +65,5 @@ func (p *Participant) Result() result.Participant {
 		out.Path = fmt.Sprintf("%s → %s over %s", local.Type, remote.Type, out.Protocol)
 	}
 	s.reception.result(&out)
-	return out
-}
-
-// result fills in what was measured.
-func (r *reception) result(out *result.Participant) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out.Series = slices.Clone(r.series)
-	gap := r.gap
-	if r.end.IsZero() {
-		gap = max(gap, r.openGap(time.Now()))
-	}
-	out.Gap = result.Duration(gap)
-	for _, s := range r.streams {
-		out.Streams = append(out.Streams, r.measured(s))
-	}
-}
-
-func (r *reception) measured(s *stream) result.Stream {
-	out := result.Stream{
-		Kind: s.format.Kind, Codec: string(s.format.Codec), SSRC: s.ssrc,
-		Received: s.received, Intact: s.intact, Corrupt: s.corrupt, Lost: s.lost(),
-		Jitter:  result.Duration(s.jitter()),
-		RTT:     result.Duration(r.rtt.value()),
-		STUNRTT: result.Duration(r.stun.MeanRTT),
-		Bitrate: s.rate(),
-	}
-	sender, _, sent, ok := r.s.p.cfg.Ledger.Sent(s.ssrc)
-	if ok {
-		out.From, out.Sent = sender, sent.Packets
-	}
-	if expected := s.expected(); expected > 0 {
-		out.LossRate = float64(out.Lost) / float64(expected)
-	}
-	if s.pictures != nil {
-		out.Freezes = s.pictures.freezes
-		return out
-	}
-	out.MOS, out.MOSInputs = s.mos.value(), s.inputs()
 	return out
 }

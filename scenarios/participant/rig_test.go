@@ -43,11 +43,11 @@ type rig struct {
 	ledger    *media.Ledger
 	events    chan signaling.Event
 
-	mu        sync.Mutex
-	steps     []result.Step
+	mu      sync.Mutex
+	steps   []result.Step
 	relayed int
 	view    *negotiation.RelayView
-	refused   []string
+	refused []string
 }
 
 // network is a switch between hosts that may lose packets.

@@ -77,7 +77,7 @@ func (p *Participant) begin(peer string, caller bool) (*session, error) {
 func (s *session) close() error {
 	s.closing.Do(func() {
 		s.outbox.close()
-		s.reception.close() // its sampling is one of the transmission's goroutines
+		s.reception.close() // its watch is one of the transmission's goroutines
 		s.transmission.close()
 		if s.endpoint != nil {
 			s.closeErr = s.endpoint.Close()

@@ -53,7 +53,7 @@ func (t *transmission) start() {
 			}
 		}
 	})
-	t.running.Go(t.s.reception.sample)
+	t.running.Go(t.s.reception.watch)
 }
 
 // beside runs something that ends with the call.

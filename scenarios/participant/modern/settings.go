@@ -28,6 +28,9 @@ func settings(cfg endpoint.Config, dialer *endpoint.Dialer, loggers *endpoint.Lo
 	s.DisableActiveTCP(true)
 	// The call ends by signaling, not by the peer's close_notify.
 	s.DisableCloseByDTLS(true)
+	// RFC 3711, section 3.3.2: at least 64; more lets retransmissions in.
+	s.SetSRTPReplayProtectionWindow(1024)
+	s.SetSRTCPReplayProtectionWindow(64)
 	s.SetDTLSKeyLogWriter(cfg.KeyLogWriter())
 
 	profiles, err := endpoint.Profiles(cfg.Spec)
