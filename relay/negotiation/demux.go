@@ -45,8 +45,11 @@ func kindOf(b []byte) kind {
 			return kindDTLS
 		}
 	case first >= 64 && first <= 79:
-		if len(b) >= channelHeader && channelHeader+int(binary.BigEndian.Uint16(b[2:])) <= len(b) {
-			return kindChannel
+		// RFC 8656, section 12.5: at most padding comes after the data.
+		if len(b) >= channelHeader {
+			if after := len(b) - channelHeader - int(binary.BigEndian.Uint16(b[2:])); after >= 0 && after < 4 {
+				return kindChannel
+			}
 		}
 	case first >= 128 && first <= 191:
 		// RFC 5761, section 4: RTCP's types are RTP's payload types 64 to 95.

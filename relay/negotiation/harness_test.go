@@ -47,8 +47,9 @@ type wire struct {
 	recorders [2]*negotiation.Recorder
 	// lose, when set, takes a datagram off the wire after its sender's
 	// interface; from is 0 or 1 and n counts that side's datagrams from 0.
-	lose func(from, n int, datagram []byte) bool
-	sent [2]int
+	lose    func(from, n int, datagram []byte) bool
+	sent    [2]int
+	packets [][]byte // all, in order
 }
 
 func newWire(t *testing.T, cfg negotiation.Config) *wire {
@@ -65,6 +66,7 @@ func newWire(t *testing.T, cfg negotiation.Config) *wire {
 // pass shows a datagram of one side, and tells whether it arrives.
 func (w *wire) pass(from int, datagram []byte) bool {
 	packet := iptest.UDP(w.addresses[from], w.addresses[1-from], datagram)
+	w.packets = append(w.packets, packet)
 	w.recorders[from].Packet(w.tick(), true, packet)
 	n := w.sent[from]
 	w.sent[from]++

@@ -25,7 +25,7 @@ func NewRelayView() *RelayView { return &RelayView{} }
 // what Payload looks for. Of each piece 16 bytes are kept: the first, from its
 // middle on, that are not too monotonous to be evidence, such as silence is; the
 // beginnings of pieces have headers in common. A piece without such bytes is passed
-// over. The latest 32,768 pieces are kept, in about 15 MB.
+// over. The latest 32,768 pieces are kept, in about 11 MB.
 func (v *RelayView) Needle(piece []byte) {
 	kept := telling(piece)
 	if kept == nil {
