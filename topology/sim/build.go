@@ -160,10 +160,28 @@ func (i *Internet) buildRouters(site *topology.Site, e *edge) (map[string]*route
 	}
 	for _, r := range routers {
 		r.table = newTable(tables[r])
-		r.v4 = cmp.Or(r.v4, e.router.v4)
-		r.v6 = cmp.Or(r.v6, e.router.v6)
 	}
+	numberTheRest(site, e.router, routers)
 	return routers, nil
+}
+
+// numberTheRest gives those routers an address that have no subnet: the edge its
+// NAT's, or that of a router; other routers the edge's.
+func numberTheRest(site *topology.Site, edge *router, routers map[string]*router) {
+	for _, a := range natAddresses(site) {
+		if a.Is4() {
+			edge.v4 = cmp.Or(edge.v4, a)
+		} else {
+			edge.v6 = cmp.Or(edge.v6, a)
+		}
+	}
+	for _, data := range site.Routers {
+		r := routers[data.Name]
+		edge.v4, edge.v6 = cmp.Or(edge.v4, r.v4), cmp.Or(edge.v6, r.v6)
+	}
+	for _, r := range routers {
+		r.v4, r.v6 = cmp.Or(r.v4, edge.v4), cmp.Or(r.v6, edge.v6)
+	}
 }
 
 var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
@@ -206,6 +224,7 @@ func (i *Internet) buildConcentrators(site *topology.Site, e *edge) ([]route, er
 		c := i.concentrators[v.Name]
 		c.hop = topology.Hop{Kind: topology.HopTunnel, Name: v.Name, Site: site.Name}
 		c.address = netip.AddrPortFrom(v.Concentrator, esp.Port)
+		c.beat = defaultBeat
 		c.bySPI, c.byAddr = make(map[uint32]*tunnel), make(map[netip.Addr]*tunnel)
 		var err error
 		if c.firewall, err = firewall.New(firewall.Config{Firewall: v.Firewall, Prefixes: i.prefixes, Now: i.now}); err != nil {

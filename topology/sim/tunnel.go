@@ -13,9 +13,9 @@ import (
 	"github.com/callpath/callpath/topology/sim/packet"
 )
 
-// beat is how often a client sends something through its tunnel, so that NATs on
-// the way keep their mappings (RFC 3948, section 4).
-const beat = 20 * time.Second
+// defaultBeat is how often a client sends something through its tunnel, so that
+// NATs on the way keep their mappings (RFC 3948, section 4).
+const defaultBeat = 20 * time.Second
 
 // concentrator is a VPN's end at a site's edge.
 type concentrator struct {
@@ -27,6 +27,7 @@ type concentrator struct {
 	firewall *firewall.Firewall
 	bySPI    map[uint32]*tunnel
 	byAddr   map[netip.Addr]*tunnel
+	beat     time.Duration
 }
 
 // tunnel is one client's, with the keys of both directions.
@@ -125,7 +126,7 @@ func (t *tunnel) enter(inner *frame) {
 // keepAlive sends a dummy now and from then on.
 func (t *tunnel) keepAlive() {
 	t.enter(nil)
-	t.end.net.after(beat, t.keepAlive)
+	t.end.net.after(t.end.beat, t.keepAlive)
 }
 
 // take takes an outer packet that has reached the concentrator.
