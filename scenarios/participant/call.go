@@ -63,7 +63,7 @@ func (s *session) build(ctx context.Context) error {
 		return err
 	}
 	s.outbox.gathering(relayName(servers))
-	opened, err := s.p.open(s, servers)
+	opened, err := s.p.open(ctx, s, servers)
 	if err != nil {
 		return fmt.Errorf("endpoint of %s: %w", s.p.cfg.User, err)
 	}

@@ -175,7 +175,7 @@ func oneOf(name, value string, valid []string) error {
 }
 
 // open builds the endpoint that the specification asks for.
-func (p *Participant) open(s *session, servers []signaling.ICEServer) (endpoint.Endpoint, error) {
+func (p *Participant) open(ctx context.Context, s *session, servers []signaling.ICEServer) (endpoint.Endpoint, error) {
 	cfg := endpoint.Config{
 		Spec:     p.cfg.Spec,
 		Machine:  p.machine,
@@ -186,10 +186,10 @@ func (p *Participant) open(s *session, servers []signaling.ICEServer) (endpoint.
 		Events:   s,
 		Log:      p.log,
 	}
-	if p.cfg.Spec.DTLS.Stack == "v2" || p.cfg.Spec.TURNClient == "v3" {
-		return older.New(cfg)
+	if p.cfg.Spec.DTLS.Stack == "v2" {
+		return older.New(ctx, cfg)
 	}
-	return modern.New(cfg)
+	return modern.New(ctx, cfg)
 }
 
 // SignIn looks the controller's name up, signs in and connects the notifications:

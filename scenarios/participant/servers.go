@@ -16,16 +16,17 @@ import (
 )
 
 const (
-	// probeWait is how long the relay's UDP ports have to answer before the
-	// first in order is taken, and probeRetry when a probe is sent again.
-	probeWait  = 400 * time.Millisecond
+	// probeWait is how long the relay's UDP ports have to answer before TCP and
+	// TLS are tried, and probeRetry when a probe is sent again.
+	probeWait  = 800 * time.Millisecond
 	probeRetry = 100 * time.Millisecond
 )
 
 // servers gets the ICE servers for a call and reduces them to those that the
-// participant uses: of the transports in its specification, and of several UDP
-// ports of one relay the first that answers. One allocation a transport is enough,
-// and leaves no choice between equal candidates to chance.
+// participant uses, of the transports in its specification: UDP before TCP and TLS,
+// as "Call networking internals" has it, and of several UDP ports of one relay the
+// first that answers. One allocation is enough where UDP works; it leaves no choice
+// between equal candidates to chance, and fewer pairs to check.
 func (p *Participant) servers(ctx context.Context, call string) ([]signaling.ICEServer, error) {
 	list, err := p.client.ICEServers(ctx, call)
 	if err != nil {
@@ -34,7 +35,7 @@ func (p *Participant) servers(ctx context.Context, call string) ([]signaling.ICE
 	out := make([]signaling.ICEServer, 0, len(list))
 	overUDP := false
 	for _, s := range list {
-		var urls []string
+		var urls, streams []string
 		var ports []stun.URI
 		for _, text := range s.URLs {
 			u, err := stun.ParseURI(text)
@@ -48,12 +49,14 @@ func (p *Participant) servers(ctx context.Context, call string) ([]signaling.ICE
 			case transport == "udp":
 				ports = append(ports, *u)
 			default:
-				urls = append(urls, text)
+				streams = append(streams, text)
 			}
 		}
-		if len(ports) > 0 {
+		if first, ok := p.answering(ctx, ports); ok {
 			overUDP = true
-			urls = append([]string{p.answering(ctx, ports)}, urls...)
+			urls = append([]string{first}, urls...)
+		} else {
+			urls = append(urls, streams...)
 		}
 		if p.cfg.Spec.Credential == "forged" && s.Credential != "" {
 			s.Credential = "forged-" + strconv.Itoa(len(s.Credential))
@@ -106,12 +109,8 @@ func relayName(servers []signaling.ICEServer) string {
 	return ""
 }
 
-// answering is the first of a relay's UDP URLs whose port answers a STUN request;
-// the first of all when none does.
-func (p *Participant) answering(ctx context.Context, ports []stun.URI) string {
-	if len(ports) == 1 {
-		return ports[0].String()
-	}
+// answering is the first of a relay's UDP URLs whose port answers a STUN request.
+func (p *Participant) answering(ctx context.Context, ports []stun.URI) (url string, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
 	answers := make([]chan bool, len(ports))
@@ -124,10 +123,10 @@ func (p *Participant) answering(ctx context.Context, ports []stun.URI) string {
 	}
 	for i := range ports {
 		if <-answers[i] {
-			return ports[i].String()
+			return ports[i].String(), true
 		}
 	}
-	return ports[0].String()
+	return "", false
 }
 
 // probe is true when a server answers a Binding request in time.

@@ -1,6 +1,7 @@
 package modern
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/callpath/callpath/scenarios/media"
 	"github.com/callpath/callpath/scenarios/participant/endpoint"
+	"github.com/callpath/callpath/scenarios/participant/olderturn"
 	"github.com/callpath/callpath/signaling"
 )
 
@@ -21,6 +23,7 @@ type Endpoint struct {
 	cfg     endpoint.Config
 	pc      *webrtc.PeerConnection
 	dialer  *endpoint.Dialer
+	older   *olderturn.Allocation // nil: the stack's own TURN client
 	sent    []media.Format
 	senders []*sender
 	readers sync.WaitGroup
@@ -31,16 +34,17 @@ type Endpoint struct {
 
 var _ endpoint.Endpoint = (*Endpoint)(nil)
 
-// New builds an endpoint; nothing is gathered or sent before Offer or Answer.
-func New(cfg endpoint.Config) (*Endpoint, error) {
+// New builds an endpoint; nothing is gathered or sent before Offer or Answer, apart
+// from the allocation of an older TURN client.
+func New(ctx context.Context, cfg endpoint.Config) (*Endpoint, error) {
 	e := &Endpoint{cfg: cfg, dialer: endpoint.NewDialer(cfg)}
-	if err := e.build(); err != nil {
+	if err := e.build(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
 
-func (e *Endpoint) build() error {
+func (e *Endpoint) build(ctx context.Context) error {
 	var err error
 	if e.sent, err = endpoint.Sent(e.cfg.Spec); err != nil {
 		return err
@@ -77,6 +81,13 @@ func (e *Endpoint) build() error {
 	}
 	if configuration.ICETransportPolicy, err = policy(e.cfg.Spec.ICE); err != nil {
 		return err
+	}
+	if e.cfg.Spec.TURNClient == "v3" {
+		if e.older, err = olderturn.Allocate(ctx, e.cfg, e.dialer); err != nil {
+			return err
+		}
+		setting.SetICEUDPMux(e.older.Mux)
+		configuration.ICEServers, configuration.ICETransportPolicy = nil, webrtc.ICETransportPolicyAll
 	}
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(setting))
 	if e.pc, err = api.NewPeerConnection(configuration); err != nil {
@@ -125,7 +136,7 @@ func (e *Endpoint) Offer(restart bool) (string, error) {
 	if err := e.pc.SetLocalDescription(offer); err != nil {
 		return "", fmt.Errorf("local offer: %w", err)
 	}
-	return offer.SDP, nil
+	return e.older.Relabel(offer.SDP), nil
 }
 
 // Answer implements endpoint.Endpoint.
@@ -140,7 +151,7 @@ func (e *Endpoint) Answer(offer string) (string, error) {
 	if err := e.pc.SetLocalDescription(answer); err != nil {
 		return "", fmt.Errorf("local answer: %w", err)
 	}
-	return answer.SDP, nil
+	return e.older.Relabel(answer.SDP), nil
 }
 
 // Accept implements endpoint.Endpoint.
@@ -159,8 +170,11 @@ func (e *Endpoint) Rollback() error {
 	return nil
 }
 
-// Servers implements endpoint.Endpoint.
+// Servers implements endpoint.Endpoint. An older TURN client keeps its allocation.
 func (e *Endpoint) Servers(list []signaling.ICEServer) error {
+	if e.older != nil {
+		return nil
+	}
 	e.dialer.Servers(list)
 	configuration := e.pc.GetConfiguration()
 	configuration.ICEServers = servers(list)
@@ -200,14 +214,14 @@ func (e *Endpoint) Control(packets ...rtcp.Packet) error { return e.pc.WriteRTCP
 func (e *Endpoint) Close() error {
 	e.dialer.Close()
 	if e.pc == nil {
-		return nil
+		return e.older.Close()
 	}
 	e.mu.Lock()
 	e.closing = true
 	e.mu.Unlock()
 	err := e.pc.GracefulClose()
 	e.readers.Wait()
-	return err
+	return errors.Join(err, e.older.Close())
 }
 
 // sender is one track.

@@ -22,7 +22,7 @@ func (e *Endpoint) candidate(c *webrtc.ICECandidate) {
 	}
 	line := c.ToJSON()
 	e.cfg.Events.Candidate(signaling.Candidate{
-		Candidate:        line.Candidate,
+		Candidate:        e.older.Relabel(line.Candidate),
 		SDPMid:           line.SDPMid,
 		SDPMLineIndex:    line.SDPMLineIndex,
 		UsernameFragment: line.UsernameFragment,
@@ -62,7 +62,7 @@ func (e *Endpoint) complaint(scope, text string) {
 }
 
 func (e *Endpoint) selected(pair *webrtc.ICECandidatePair) {
-	local, remote := candidate(pair.Local), candidate(pair.Remote)
+	local, remote := e.older.Candidate(candidate(pair.Local)), candidate(pair.Remote)
 	if pair.Local.Typ == webrtc.ICECandidateTypeRelay {
 		local.RelayProtocol = e.relayProtocol(pair.Local)
 	}
