@@ -64,10 +64,6 @@ const (
 	kindSRTP // and SRTCP
 )
 
-// wrapped is what unwrap puts before a STUN message that it took out of TURN.
-// RFC 7983 gives the value to nobody.
-const wrapped = 255
-
 // demux tells the protocols that share a port apart (RFC 7983, section 7).
 func demux(b []byte) kind {
 	switch {
@@ -79,34 +75,32 @@ func demux(b []byte) kind {
 		return kindDTLS
 	case b[0] >= 128 && b[0] <= 191:
 		return kindSRTP
-	case b[0] == wrapped:
-		return kindWrappedSTUN
 	}
 	return kindOther
 }
 
-// unwrap takes the payload out of TURN's ChannelData, Send and Data (RFC 8656,
-// sections 11 and 12); what is neither stays.
-func unwrap(b []byte) []byte {
-	var inner []byte
-	switch {
-	case len(b) >= 4 && b[0] >= 0x40 && b[0] <= 0x4f:
-		inner = b[4:]
-	case stun.IsMessage(b):
-		m := stun.Message{Raw: b}
-		if m.Decode() != nil || m.Type.Class != stun.ClassIndication {
-			return b
-		}
-		data, err := m.Get(stun.AttrData)
-		if err != nil {
-			return b
-		}
-		inner = data
-	default:
-		return b
+// demuxTURN is demux for what goes between a client and its relay: it looks into
+// ChannelData, Send and Data (RFC 8656, sections 11 and 12).
+func demuxTURN(b []byte) kind {
+	inner, ok := unwrap(b)
+	if !ok {
+		return demux(b)
 	}
-	if demux(inner) == kindSTUN {
-		return []byte{wrapped}
+	if k := demux(inner); k != kindSTUN {
+		return k
 	}
-	return inner
+	return kindWrappedSTUN
+}
+
+// unwrap takes the payload out of a message that carries one.
+func unwrap(b []byte) (payload []byte, ok bool) {
+	if len(b) >= 4 && b[0] >= 0x40 && b[0] <= 0x4f {
+		return b[4:], true
+	}
+	m := stun.Message{Raw: b}
+	if !stun.IsMessage(b) || m.Decode() != nil || m.Type.Class != stun.ClassIndication {
+		return nil, false
+	}
+	data, err := m.Get(stun.AttrData)
+	return data, err == nil
 }

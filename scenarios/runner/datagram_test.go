@@ -86,7 +86,7 @@ func FuzzParse(f *testing.F) {
 		if ok && (!d.src.IsValid() || !d.dst.IsValid()) {
 			t.Fatalf("parsed without addresses: %+v", d)
 		}
-		demux(unwrap(d.payload))
+		demuxTURN(d.payload)
 	})
 }
 
@@ -130,7 +130,7 @@ func TestUnwrapTakesPayloadsOutOfTURN(t *testing.T) {
 		{"an indication without data", stun.MustBuild(stun.NewType(stun.MethodSend, stun.ClassIndication), stun.TransactionID).Raw, kindSTUN},
 		{"cut ChannelData", []byte{0x40, 0}, kindOther},
 	} {
-		if got := demux(unwrap(c.in)); got != c.want {
+		if got := demuxTURN(c.in); got != c.want {
 			t.Errorf("%s: got kind %d, wanted %d; packet %x", c.name, got, c.want, c.in)
 		}
 	}

@@ -138,7 +138,7 @@ func (t *traffic) sort(d sim.Delivery, p datagram) (result.Traffic, kind) {
 		case role == topology.TransportRelay && p.protocol == "tcp":
 			return result.TrafficTURN, kindOther
 		case role == topology.TransportRelay && end.port >= relayFirstUDP && end.port <= relayLastUDP:
-			return byKind(demux(unwrap(p.payload)), result.TrafficTURN)
+			return byKind(demuxTURN(p.payload), result.TrafficTURN)
 		}
 	}
 	if p.protocol == "udp" {

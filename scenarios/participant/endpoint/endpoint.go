@@ -129,9 +129,10 @@ const (
 	Keepalive         = 500 * time.Millisecond
 	// STUNTimeout bounds the search for a reflexive address.
 	STUNTimeout = 2 * time.Second
-	// RelayWait is how long better pairs have before one through the relay is
-	// nominated.
-	RelayWait = 1500 * time.Millisecond
+	// ReflexiveWait and RelayWait are how long better pairs have before one of
+	// a reflexive address, or one through the relay, is nominated.
+	ReflexiveWait = time.Second
+	RelayWait     = 2 * time.Second
 	// BindingRequests is how often a check is sent on a pair without answer.
 	BindingRequests = 20
 	// ReportInterval is RTCP's: RFC 3550, section 6.2, allows this little at

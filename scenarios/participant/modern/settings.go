@@ -23,6 +23,8 @@ func settings(cfg endpoint.Config, dialer *endpoint.Dialer, loggers *endpoint.Lo
 	s.SetICEProxyDialer(dialer)
 	s.SetICETimeouts(endpoint.DisconnectedAfter, endpoint.FailedAfter, endpoint.Keepalive)
 	s.SetSTUNGatherTimeout(endpoint.STUNTimeout)
+	s.SetSrflxAcceptanceMinWait(endpoint.ReflexiveWait)
+	s.SetPrflxAcceptanceMinWait(endpoint.ReflexiveWait)
 	s.SetRelayAcceptanceMinWait(endpoint.RelayWait)
 	s.SetICEMaxBindingRequests(endpoint.BindingRequests)
 	s.DisableActiveTCP(true)
