@@ -45,9 +45,11 @@ type Config struct {
 	// initial sequence numbers, IP identifications.
 	Seed uint64
 	// Send takes each packet that leaves an interface, and owns it from then
-	// on. It is called from whatever goroutine caused the packet, with locks of
-	// the stack held: it must not block for long, and it must not call Deliver
-	// of any host in the same goroutine. Nil drops all.
+	// on. It is called from whatever goroutine caused the packet, for TCP with
+	// the connection's lock held: it must not block for long, and it must not,
+	// in the same goroutine, lead to a packet for this host, as delivering one
+	// does that another host answers on the spot by an ICMP error or a reset.
+	// Nil drops all.
 	Send func(iface string, packet []byte)
 	// Log gets what is not an error of a caller; nil discards it.
 	Log *slog.Logger

@@ -66,6 +66,13 @@ func (h *Host) replace(interfaces []Interface) (lost []*socket, err error) {
 	return lost, nil
 }
 
+// has reports whether the host may use the address, be it the loopback's.
+func (h *Host) has(a netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return a.IsLoopback() || h.owns(a)
+}
+
 // owns reports whether an interface has the address. The caller holds mu.
 func (h *Host) owns(a netip.Addr) bool {
 	return slices.ContainsFunc(h.interfaces, func(i attached) bool {

@@ -73,6 +73,9 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	c.remote = addrPort(peer)
 	c.local = bound(ep, s.family)
 	c.register()
+	if !s.host.has(c.local.Addr()) {
+		c.lose() // while the connection waited to be accepted the host moved
+	}
 	return c, nil
 }
 

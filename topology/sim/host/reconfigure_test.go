@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -96,6 +97,42 @@ func TestReconfigureKeepsWhatStays(t *testing.T) {
 	connect(t, bob, alice, "192.0.2.7:0")
 	if _, err := alice.ListenPacket(t.Context(), "udp", "[2001:db8:1::1]:0"); !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		t.Errorf("listening on the lost address: got %v, want EADDRNOTAVAIL", err)
+	}
+}
+
+func TestAcceptAfterTheMoveGivesABrokenConnection(t *testing.T) {
+	s, alice, bob := two(t)
+	// The first packet of alice is the SYN-ACK; the second acknowledges data, so
+	// that the connection certainly waits to be accepted.
+	acknowledged := make(chan struct{})
+	var sent atomic.Int32
+	s.watch(func(from, _ string, _ []byte) bool {
+		if from == "alice-pc" && sent.Add(1) == 2 {
+			close(acknowledged)
+		}
+		return true
+	})
+	l := listenTCP(t, alice, "tcp", ":0")
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	c, err := bob.DialContext(t.Context(), "tcp", "192.0.2.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	<-acknowledged
+	if err := alice.Reconfigure(eth0("203.0.113.9/24")); err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) {
+		t.Errorf("got %v, want ECONNABORTED", err)
 	}
 }
 

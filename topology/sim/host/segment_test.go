@@ -13,8 +13,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // segment joins hosts: a packet goes to whoever has its destination address,
-// and nowhere if nobody has it. It is the simplest network that keeps the rule
-// of Config.Send, that is, it delivers in another goroutine.
+// and nowhere if nobody has it. It keeps the rule of Config.Send in the simplest
+// way: it delivers in another goroutine.
 type segment struct {
 	mu    sync.RWMutex
 	owner map[netip.Addr]port

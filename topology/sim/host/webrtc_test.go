@@ -3,8 +3,10 @@ package host_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,13 +103,42 @@ func quiet() logging.LoggerFactory {
 	return f
 }
 
-func peer(t testing.TB, h *host.Host, cfg webrtc.Configuration) *webrtc.PeerConnection {
+// tlsDialer connects to TURN servers by TLS with a trust of its own, which
+// ice/v4 has no setting for. It dials a TURNS server through a proxy dialer
+// without adding TLS itself.
+type tlsDialer struct {
+	h     *host.Host
+	roots *x509.CertPool
+}
+
+func (d tlsDialer) Dial(network, address string) (net.Conn, error) {
+	c, err := d.h.Net().Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	name, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(c, &tls.Config{ServerName: name, RootCAs: d.roots})
+	if err := secure.Handshake(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return secure, nil
+}
+
+// peer makes a PeerConnection on h; roots, if any, are for TURN over TLS.
+func peer(t testing.TB, h *host.Host, cfg webrtc.Configuration, roots *x509.CertPool) *webrtc.PeerConnection {
 	t.Helper()
 	var s webrtc.SettingEngine
 	s.LoggerFactory = quiet()
 	s.SetNet(h.Net())
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.DisableActiveTCP(true)
+	s.SetRelayAcceptanceMinWait(0)
+	if roots != nil {
+		s.SetICEProxyDialer(tlsDialer{h, roots})
+	}
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +211,7 @@ func selected(t testing.TB, pc *webrtc.PeerConnection) *webrtc.ICECandidatePair 
 
 func TestPeerConnectionsMeetDirectly(t *testing.T) {
 	_, alice, bob := two(t)
-	a, b := peer(t, alice, webrtc.Configuration{}), peer(t, bob, webrtc.Configuration{})
+	a, b := peer(t, alice, webrtc.Configuration{}, nil), peer(t, bob, webrtc.Configuration{}, nil)
 	echo(t, a, b)
 	pair := selected(t, a)
 	if pair.Local.Typ != webrtc.ICECandidateTypeHost || pair.Remote.Typ != webrtc.ICECandidateTypeHost {
@@ -199,12 +230,16 @@ func TestPeerConnectionsMeetThroughTheRelay(t *testing.T) {
 	for _, url := range []string{
 		"turn:" + relayName + ":3478?transport=udp",
 		"turn:" + relayName + ":3478?transport=tcp",
+		"turns:" + relayName + ":443?transport=tcp",
 	} {
 		t.Run(url, func(t *testing.T) {
 			alice, bob, relay := relayed(t)
-			startRelay(t, relay)
+			roots := startRelay(t, relay)
+			if !strings.HasPrefix(url, "turns:") {
+				roots = nil
+			}
 			cfg := webrtc.Configuration{ICEServers: []webrtc.ICEServer{{URLs: []string{url}, Username: user, Credential: password}}}
-			a, b := peer(t, alice, cfg), peer(t, bob, cfg)
+			a, b := peer(t, alice, cfg, roots), peer(t, bob, cfg, roots)
 			echo(t, a, b)
 			pair := selected(t, a)
 			if pair.Local.Typ != webrtc.ICECandidateTypeRelay && pair.Remote.Typ != webrtc.ICECandidateTypeRelay {
