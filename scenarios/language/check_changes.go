@@ -151,6 +151,7 @@ func rules(s *topology.Site) []string {
 	return names
 }
 
+// checkMove also fills in the subnet that a move leaves out.
 func (c *checker) checkMove(path string, move *MoveChange, n *topology.Network) {
 	h := n.Host(move.Host)
 	switch {
@@ -165,15 +166,14 @@ func (c *checker) checkMove(path string, move *MoveChange, n *topology.Network) 
 	if s == nil || h == nil || len(s.Subnets) == 0 {
 		return
 	}
-	subnet := move.Subnet
-	if subnet == "" {
-		subnet = s.Subnets[0].Name
-	} else if names := subnets(s); !slices.Contains(names, subnet) {
-		c.report(path+".subnet", fmt.Sprintf("the site %s has no subnet %q", s.Name, subnet), names...)
+	if move.Subnet == "" {
+		move.Subnet = s.Subnets[0].Name
+	} else if names := subnets(s); !slices.Contains(names, move.Subnet) {
+		c.report(path+".subnet", fmt.Sprintf("the site %s has no subnet %q", s.Name, move.Subnet), names...)
 		return
 	}
-	if h.Site == s.Name && h.Subnet == subnet {
-		c.report(path+".site", fmt.Sprintf("%s is in %s/%s already", h.Name, s.Name, subnet))
+	if h.Site == s.Name && h.Subnet == move.Subnet {
+		c.report(path+".site", fmt.Sprintf("%s is in %s/%s already", h.Name, s.Name, move.Subnet))
 	}
-	h.Site, h.Subnet = s.Name, subnet
+	h.Site, h.Subnet = s.Name, move.Subnet
 }

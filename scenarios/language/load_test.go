@@ -101,7 +101,7 @@ func TestLoadReadsEveryForm(t *testing.T) {
 		{Wait: &Wait{For: d(3 * time.Second)}},
 		{Change: &Change{Link: &LinkChange{Of: "office/desks", To: topology.Link{Delay: topology.Duration(40 * time.Millisecond), Loss: 0.02}}}},
 		{Change: &Change{Unblock: &UnblockChange{Site: "office", Name: "no-udp"}}},
-		{Change: &Change{Move: &MoveChange{Host: "alice-pc", Site: "home"}}},
+		{Change: &Change{Move: &MoveChange{Host: "alice-pc", Site: "home", Subnet: "lan"}}},
 		{Hangup: &One{By: "bob"}},
 	})
 	equal(t, "before", s.Before, []Change{

@@ -234,8 +234,9 @@ type (
 	}
 	// MoveChange puts a host into another network.
 	MoveChange struct {
-		Host   string `yaml:"host"`
-		Site   string `yaml:"site"`
+		Host string `yaml:"host"`
+		Site string `yaml:"site"`
+		// Subnet is the site's first where the file leaves it out.
 		Subnet string `yaml:"subnet,omitempty"`
 	}
 )
