@@ -42,6 +42,7 @@ type rig struct {
 	secret    []byte
 	ledger    *media.Ledger
 	events    chan signaling.Event
+	start     time.Time
 
 	mu      sync.Mutex
 	steps   []result.Step
@@ -118,6 +119,7 @@ func newRig(t *testing.T) *rig {
 		t: t, hosts: map[string]*host.Host{}, view: view, ledger: media.NewLedger(view.Needle), secret: []byte("secret of the rig"),
 		network: &network{ports: map[netip.Addr]port{}, done: make(chan struct{})},
 		events:  make(chan signaling.Event, 1024),
+		start:   time.Now(),
 	}
 	t.Cleanup(func() { close(r.network.done); r.network.wg.Wait() })
 	for name, addr := range machines {
@@ -313,7 +315,7 @@ func (r *rig) join(ctx context.Context, name string, spec language.Participant) 
 	var err error
 	c.Participant, err = New(Config{
 		Spec: spec, Host: r.hosts[name], Signaling: "https://signaling.callpath.test", RootCAs: r.authority.Pool(),
-		User: name, Secret: "secret of " + name, Recorder: c.recorder, Ledger: r.ledger, KeyLog: c.keys, Seed: seed,
+		User: name, Secret: "secret of " + name, Recorder: c.recorder, Ledger: r.ledger, KeyLog: c.keys, Seed: seed, Start: r.start,
 		OnStep: func(s result.Step) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -385,7 +387,7 @@ func flows(ctx context.Context, t *testing.T, c client, n uint64) {
 	}
 }
 
-// all is every field of a specification that decides which stack and way is used.
+// testContext bounds one test.
 func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)

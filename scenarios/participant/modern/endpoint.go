@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/callpath/callpath/scenarios/media"
@@ -29,7 +30,8 @@ type Endpoint struct {
 	readers sync.WaitGroup
 
 	mu      sync.Mutex
-	closing bool // no reader begins any more
+	closing bool            // no reader begins any more
+	takes   map[string]bool // by mid: the other side receives
 }
 
 var _ endpoint.Endpoint = (*Endpoint)(nil)
@@ -141,8 +143,8 @@ func (e *Endpoint) Offer(restart bool) (string, error) {
 
 // Answer implements endpoint.Endpoint.
 func (e *Endpoint) Answer(offer string) (string, error) {
-	if err := e.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
-		return "", fmt.Errorf("remote offer: %w", err)
+	if err := e.remote(webrtc.SDPTypeOffer, offer); err != nil {
+		return "", err
 	}
 	answer, err := e.pc.CreateAnswer(nil)
 	if err != nil {
@@ -155,9 +157,26 @@ func (e *Endpoint) Answer(offer string) (string, error) {
 }
 
 // Accept implements endpoint.Endpoint.
-func (e *Endpoint) Accept(answer string) error {
-	if err := e.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
-		return fmt.Errorf("remote answer: %w", err)
+func (e *Endpoint) Accept(answer string) error { return e.remote(webrtc.SDPTypeAnswer, answer) }
+
+// remote applies a description of the other side.
+func (e *Endpoint) remote(kind webrtc.SDPType, text string) error {
+	var parsed sdp.SessionDescription
+	if err := parsed.UnmarshalString(text); err != nil {
+		return fmt.Errorf("remote %s: %w", kind, err)
+	}
+	takes := map[string]bool{}
+	for _, m := range parsed.MediaDescriptions {
+		mid, _ := m.Attribute("mid")
+		_, sendonly := m.Attribute("sendonly")
+		_, inactive := m.Attribute("inactive")
+		takes[mid] = m.MediaName.Port.Value != 0 && !sendonly && !inactive
+	}
+	e.mu.Lock()
+	e.takes = takes
+	e.mu.Unlock()
+	if err := e.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: text}); err != nil {
+		return fmt.Errorf("remote %s: %w", kind, err)
 	}
 	return nil
 }
@@ -245,24 +264,11 @@ func (s *sender) PayloadType() uint8 { return s.format.PayloadType }
 
 // Negotiated implements endpoint.Sender: the other side's m-line receives.
 func (s *sender) Negotiated() bool {
-	description := s.endpoint.pc.CurrentRemoteDescription()
-	if description == nil {
-		return false
-	}
-	parsed, err := description.Unmarshal()
-	if err != nil {
-		return false
-	}
 	for _, t := range s.endpoint.pc.GetTransceivers() {
-		if t.Sender() != s.rtp {
-			continue
-		}
-		for _, m := range parsed.MediaDescriptions {
-			if mid, _ := m.Attribute("mid"); mid == t.Mid() {
-				_, sendonly := m.Attribute("sendonly")
-				_, inactive := m.Attribute("inactive")
-				return m.MediaName.Port.Value != 0 && !sendonly && !inactive
-			}
+		if t.Sender() == s.rtp {
+			s.endpoint.mu.Lock()
+			defer s.endpoint.mu.Unlock()
+			return s.endpoint.takes[t.Mid()]
 		}
 	}
 	return false
