@@ -8,6 +8,7 @@ import (
 
 	"github.com/callpath/callpath/relay/negotiation"
 	"github.com/callpath/callpath/scenarios/language"
+	"github.com/callpath/callpath/scenarios/library"
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/topology"
 )
@@ -130,6 +131,27 @@ func TestChecksAreInTheOrderOfTheFile(t *testing.T) {
 	want := []string{"expect.flows alice", "expect.call", "expect.protocol alice", "expect.protocol bob", "expect.participants.bob.flows bob"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// A finding leads to the line that states it, in files as people write them.
+func TestChecksOfTheLibraryNameTheirLines(t *testing.T) {
+	for _, name := range library.Names() {
+		data, err := library.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := language.Parse(name, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(data), "\n")
+		for _, c := range stated(Check(s, goodRun())) {
+			key := c.Key[strings.LastIndexByte(c.Key, '.')+1:]
+			if c.Line < 1 || !strings.Contains(lines[c.Line-1], key+":") {
+				t.Errorf("%s: %s is said to stand in line %d", name, c.Key, c.Line)
+			}
+		}
 	}
 }
 

@@ -21,11 +21,11 @@ type (
 // participantRows are the expectations about one participant.
 var participantRows = []row[one, seen]{
 	flowSet("flows",
-		func(e *one, _ *seen) []topology.Flow { return e.Flows },
-		func(_ *one, p *seen) []topology.Flow { return p.Flows }),
+		func(e *one) []topology.Flow { return e.Flows },
+		func(p *seen) []topology.Flow { return p.Flows }),
 	flowSet("signaling-flows",
-		func(e *one, _ *seen) []topology.Flow { return e.SignalingFlows },
-		func(_ *one, p *seen) []topology.Flow { return p.SignalingFlows }),
+		func(e *one) []topology.Flow { return e.SignalingFlows },
+		func(p *seen) []topology.Flow { return p.SignalingFlows }),
 	{"pair", checkPair},
 	word("protocol",
 		func(e *one) string { return e.Protocol },
@@ -78,17 +78,17 @@ var participantRows = []row[one, seen]{
 
 	bounds("loss",
 		func(e *one) *language.Range { return e.Loss },
-		each(any_, func(s *result.Stream) figure {
+		each(anyKind, func(s *result.Stream) figure {
 			return figure{value: s.LossRate, known: s.Received > 0}
 		})),
 	bounds("rtt",
 		func(e *one) *language.Range { return e.RTT },
-		each(any_, func(s *result.Stream) figure {
+		each(anyKind, func(s *result.Stream) figure {
 			return milliseconds("", time.Duration(cmp.Or(s.RTT, s.STUNRTT)))
 		})),
 	bounds("jitter",
 		func(e *one) *language.Range { return e.Jitter },
-		each(any_, func(s *result.Stream) figure {
+		each(anyKind, func(s *result.Stream) figure {
 			return figure{value: milliseconds("", time.Duration(s.Jitter)).value, known: s.Received > 1}
 		})),
 	bounds("mos",
@@ -98,7 +98,7 @@ var participantRows = []row[one, seen]{
 		})),
 	bounds("bitrate",
 		func(e *one) *language.Range { return e.Bitrate },
-		sum(any_, func(s *result.Stream) float64 { return s.Bitrate })),
+		sum(anyKind, func(s *result.Stream) float64 { return s.Bitrate })),
 	bounds("freezes",
 		func(e *one) *language.Range { return e.Freezes },
 		sum(video, func(s *result.Stream) float64 { return float64(s.Freezes) })),
@@ -204,7 +204,7 @@ func fingerprint(c *negotiation.Certificate) string {
 
 // Kinds of streams, for each and sum.
 const (
-	any_  = ""
+	anyKind  = ""
 	audio = "audio"
 	video = "video"
 )
@@ -215,7 +215,7 @@ func each(kind string, read func(*result.Stream) figure) func(*seen) []figure {
 		var figures []figure
 		for i := range p.Streams {
 			s := &p.Streams[i]
-			if kind == any_ || s.Kind == kind {
+			if kind == anyKind || s.Kind == kind {
 				f := read(s)
 				f.of = cmp.Or(s.Codec, s.Kind)
 				figures = append(figures, f)
@@ -231,7 +231,7 @@ func sum(kind string, read func(*result.Stream) float64) func(*seen) []figure {
 		var total figure
 		for i := range p.Streams {
 			s := &p.Streams[i]
-			if (kind == any_ || s.Kind == kind) && s.Received > 0 {
+			if (kind == anyKind || s.Kind == kind) && s.Received > 0 {
 				total.value += read(s)
 				total.known = true
 			}

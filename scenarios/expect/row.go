@@ -133,13 +133,13 @@ func bounds[E, S any](key string, wanted func(*E) *language.Range, seen func(*S)
 
 // flowSet wants the same flows, in any order: no more and no fewer. An empty list
 // wants none.
-func flowSet[E, S any](key string, wanted, seen func(*E, *S) []topology.Flow) row[E, S] {
+func flowSet[E, S any](key string, wanted func(*E) []topology.Flow, seen func(*S) []topology.Flow) row[E, S] {
 	return row[E, S]{key, func(e *E, s *S) (outcome, bool) {
-		w := wanted(e, s)
+		w := wanted(e)
 		if w == nil {
 			return outcome{}, false
 		}
-		v := seen(e, s)
+		v := seen(s)
 		if len(v) == 0 && len(w) > 0 {
 			return nothing(flowText(w)), true
 		}

@@ -85,13 +85,14 @@ func TestEachScenarioIsShortAndExpectsAnOutcome(t *testing.T) {
 
 // Each topology of the catalogue is the topology of the scenario of its name.
 func TestEachDocumentedTopologyHasItsScenario(t *testing.T) {
+	all := scenarios(t)
 	for _, name := range topology.Catalog() {
-		i := slices.IndexFunc(scenarios(t), func(s *language.Scenario) bool { return s.Name == name })
+		i := slices.IndexFunc(all, func(s *language.Scenario) bool { return s.Name == name })
 		if i < 0 {
 			t.Errorf("no scenario for %s", name)
 			continue
 		}
-		s := scenarios(t)[i]
+		s := all[i]
 		if s.Network.Name != name || len(s.Expect.Each.Flows) == 0 || len(s.Expect.Steps) != 8 {
 			t.Errorf("%s: wanted its own topology, the flows and the eight steps", name)
 		}
