@@ -204,9 +204,9 @@ func fingerprint(c *negotiation.Certificate) string {
 
 // Kinds of streams, for each and sum.
 const (
-	anyKind  = ""
-	audio = "audio"
-	video = "video"
+	anyKind = ""
+	audio   = "audio"
+	video   = "video"
 )
 
 // each reads a figure of each stream of a kind.
