@@ -1,8 +1,6 @@
 package runner
 
 import (
-	"time"
-
 	"github.com/callpath/callpath/relay/negotiation"
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/signaling"
@@ -50,21 +48,11 @@ func (r *run) signaled(e signaling.Event) {
 		step.Name, step.From, step.To = result.StepNotify, serviceSignaling, e.User
 	case e.Kind == signaling.EventRequest && e.Request == callstate.Answer:
 		step.Name, step.From, step.To = result.StepAnswer, e.User, e.Peer
-	case e.Kind == signaling.EventRequest && e.Request == callstate.Telemetry:
-		step.Name, step.From, step.To = result.StepTelemetry, e.User, serviceSignaling
-		step.Carried = "quality of the call"
 	default:
 		return
 	}
 	r.stepped(step)
 }
 
-// The services, as steps name them.
-const (
-	serviceSignaling = "signaling"
-	serviceRelay     = "relay"
-	serviceDNS       = "dns"
-)
-
-// elapsed is the time since the start of the run.
-func (r *run) elapsed(t time.Time) result.Duration { return result.Duration(t.Sub(r.started)) }
+// serviceSignaling is the controller, as steps name it.
+const serviceSignaling = "signaling"
