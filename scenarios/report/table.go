@@ -1,0 +1,148 @@
+package report
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// color is an ANSI colour; empty is none.
+type color string
+
+const (
+	none   color = ""
+	bold   color = "\x1b[1m"
+	dim    color = "\x1b[2m"
+	red    color = "\x1b[31m"
+	green  color = "\x1b[32m"
+	yellow color = "\x1b[33m"
+	reset        = "\x1b[0m"
+)
+
+// cell is one value of a table.
+type cell struct {
+	text  string
+	color color
+}
+
+func text(s string) cell { return cell{text: s} }
+
+// table is lines of cells in columns, each as wide as its longest cell.
+type table struct {
+	caption string
+	head    []string
+	rows    [][]cell
+	// keep is the column that is cut last, after those beside it; 0 is none.
+	keep int
+}
+
+func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
+
+// tableGap is the space between columns.
+const tableGap = 2
+
+// widths measures the columns. When they are together wider than the line, the
+// widest are cut first, down to what still says something.
+func (t *table) widths(line int) []int {
+	widths := make([]int, len(t.head))
+	for i, h := range t.head {
+		widths[i] = utf8.RuneCountInString(h)
+	}
+	for _, row := range t.rows {
+		for i, c := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	for {
+		sum := -tableGap
+		for _, w := range widths {
+			sum += w + tableGap
+		}
+		i := t.widest(widths)
+		if sum <= line || i < 0 {
+			return widths
+		}
+		widths[i]--
+	}
+}
+
+// leastColumn is what is left of a column that is cut.
+const leastColumn = 8
+
+// widest is the column to cut next, -1 when there is none.
+func (t *table) widest(widths []int) int {
+	best := -1
+	for i, w := range widths {
+		if w > leastColumn && (t.keep == 0 || i != t.keep) && (best < 0 || w > widths[best]) {
+			best = i
+		}
+	}
+	if best < 0 && widths[t.keep] > leastColumn {
+		return t.keep
+	}
+	return best
+}
+
+// write appends the table's lines, indented; the head is dim.
+func (t *table) write(p *printer, indent int) {
+	if len(t.rows) == 0 {
+		return
+	}
+	widths := t.widths(p.width - indent)
+	head := make([]cell, len(t.head))
+	named := false
+	for i, h := range t.head {
+		head[i] = cell{h, dim}
+		named = named || h != ""
+	}
+	rows := t.rows
+	if named {
+		rows = append([][]cell{head}, rows...)
+	}
+	for _, row := range rows {
+		line := strings.Repeat(" ", indent)
+		for i, c := range row {
+			cut := clip(c.text, widths[i])
+			line += p.paint(c.color, cut)
+			if i < len(row)-1 {
+				line += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cut)+tableGap)
+			}
+		}
+		p.line("%s", strings.TrimRight(line, " "))
+	}
+}
+
+// clip cuts text to a number of columns.
+func clip(s string, columns int) string {
+	if utf8.RuneCountInString(s) <= columns {
+		return s
+	}
+	return string([]rune(s)[:max(0, columns-1)]) + "…"
+}
+
+// wrap breaks text at spaces; a word that is longer than the line is cut into
+// pieces.
+func wrap(s string, columns int) []string {
+	columns = max(columns, 20)
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		for utf8.RuneCountInString(word) > columns {
+			runes := []rune(word)
+			if line != "" {
+				lines, line = append(lines, line), ""
+			}
+			lines, word = append(lines, string(runes[:columns])), string(runes[columns:])
+		}
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
