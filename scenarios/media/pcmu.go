@@ -27,18 +27,6 @@ func muLaw(sample int16) byte {
 	return ^(sign | byte(segment)<<4 | byte(step))
 }
 
-// linear decodes one octet to the middle of its step (G.711, table 2a).
-func linear(octet byte) int16 {
-	octet = ^octet
-	segment := int(octet >> 4 & 7)
-	step := int(octet & 0x0f)
-	magnitude := (step<<3+muLawBias)<<segment - muLawBias
-	if octet&0x80 != 0 {
-		return int16(-magnitude)
-	}
-	return int16(magnitude)
-}
-
 // pcmuRate is G.711's sampling rate in hertz.
 const pcmuRate = 8000
 
