@@ -37,6 +37,7 @@ func (g relaySockets) AllocatePacketConn(c engine.AllocateListenerConfig) (net.P
 		PacketConn:  pc,
 		front:       f,
 		who:         f.request.who,
+		account:     s.quotas.account(f.request.who.user),
 		client:      f.request.client,
 		relay:       at,
 		permissions: make(map[netip.Addr]struct{}),
@@ -49,6 +50,9 @@ func (g relaySockets) AllocatePacketConn(c engine.AllocateListenerConfig) (net.P
 	f.mu.Lock()
 	f.clients[a.client] = a
 	f.mu.Unlock()
+	if f.guest != nil {
+		f.guest.busy()
+	}
 	return a, net.UDPAddrFromAddrPort(at), nil
 }
 
@@ -96,6 +100,7 @@ type allocation struct {
 	net.PacketConn
 	front         *front
 	who           identity
+	account       *account
 	client, relay netip.AddrPort
 
 	// inFlight is the size of the payload that the engine's goroutine of this
@@ -136,6 +141,10 @@ func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
 			s.counters.dropped.Add(1)
 			continue
 		}
+		if !s.quotas.spend(a.account, n) {
+			s.counters.overBandwidth.Add(1)
+			continue
+		}
 		s.counters.bytesIn.Add(uint64(n))
 		a.inFlight = n
 		a.relayed(peer, false, p[:n])
@@ -166,6 +175,10 @@ func (a *allocation) WriteTo(p []byte, to net.Addr) (int, error) {
 	if !s.own.reaches(peer, &s.allocations) {
 		s.counters.dropped.Add(1)
 		a.deny(peer)
+		return len(p), nil
+	}
+	if !s.quotas.spend(a.account, len(p)) {
+		s.counters.overBandwidth.Add(1)
 		return len(p), nil
 	}
 	s.counters.bytesIn.Add(uint64(len(p)))
@@ -228,6 +241,9 @@ func (a *allocation) Close() error {
 		delete(a.front.clients, a.client)
 	}
 	a.front.mu.Unlock()
+	if a.front.guest != nil {
+		a.front.guest.idle()
+	}
 	s.ports.release(a.relay)
 	s.quotas.release(a.who.user)
 	s.report(a.event(AllocationDeleted))

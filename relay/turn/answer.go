@@ -24,6 +24,9 @@ var refusals = map[stun.Method]EventKind{
 func (f *front) respond(p []byte, to net.Addr) error {
 	r := &f.request
 	r.answered = true
+	if r.probe {
+		return f.probed(p)
+	}
 	if r.message == nil || r.key == nil {
 		_, err := f.PacketConn.WriteTo(p, to)
 		return err

@@ -66,8 +66,15 @@ type Config struct {
 	Peers PeerPolicy
 	// Quota bounds what users can hold. Its zero value has defaults.
 	Quota Quota
+	// Limits bound what can be had without a credential. Its zero value has
+	// defaults.
+	Limits Limits
 	// Lifetimes are those of RFC 8656. Its zero value has the RFC's.
 	Lifetimes Lifetimes
+	// KeepExpired lets a credential that has expired go on serving what it
+	// allocated in its time, so that calls may outlast it: no client can change
+	// the credential of a live allocation. It makes no new allocations.
+	KeepExpired bool
 	// Rand picks relay ports; nil means the runtime's, which cannot be predicted.
 	Rand rand.Source
 	// Now is the clock that credentials are checked by; nil means time.Now. The
@@ -79,8 +86,9 @@ type Config struct {
 	OnEvent func(Event)
 	// OnRelayed is told of each payload that is relayed, under the same rules.
 	OnRelayed func(Relayed)
-	// Log receives one record for each event. Nil means none.
-	Log *slog.Logger
+	// Log receives what is no event; nil means nothing does. EventLog receives
+	// one record for each event; nil means Log.
+	Log, EventLog *slog.Logger
 
 	// machine is true when the sockets are the machine's own.
 	machine bool
@@ -95,6 +103,29 @@ type Quota struct {
 	Total int
 	// Permissions and Channels bound those of one allocation; default 128.
 	Permissions, Channels int
+	// UserBandwidth and TotalBandwidth bound the payloads that are relayed for a
+	// user and in all, in bytes a second, both directions together. What is over
+	// is dropped and counted. Default is no limit.
+	UserBandwidth, TotalBandwidth int64
+}
+
+// Limits bound what can be had without a credential. Zero means the default, a
+// negative value no limit. A source is an IPv4 address, or the /64 of an IPv6
+// address.
+type Limits struct {
+	// Requests is how many requests without a valid credential a source may send
+	// in a second, in the long run; default 100. RequestsAtOnce is how many may
+	// come at once; default 500. What is over is passed over, so that a source
+	// that was forged gets nothing.
+	Requests, RequestsAtOnce int
+	// Sources bounds how many sources are remembered; default 65536.
+	Sources int
+	// Connections bounds TCP, TLS and DTLS connections in all; default 10000.
+	// ConnectionsPerSource bounds those of a source; default 500. Handshakes
+	// bounds how many are made at once; default 500.
+	Connections, ConnectionsPerSource, Handshakes int
+	// Idle is how long a connection may stay without an allocation; default 30 s.
+	Idle time.Duration
 }
 
 // Lifetimes are how long things live without a refresh. Zero means the RFC's.
@@ -104,6 +135,9 @@ type Lifetimes struct {
 	Allocation time.Duration
 	// Permission defaults to 5 minutes (section 9), Channel to 10 (section 12).
 	Permission, Channel time.Duration
+	// Nonce is how long a nonce is good for; default 1 hour, the most that RFC
+	// 8656, section 5 recommends.
+	Nonce time.Duration
 }
 
 // Relayed is one payload on its way through the relay.
@@ -136,6 +170,16 @@ type Stats struct {
 	// Dropped counts datagrams that were not relayed: from peers without a
 	// permission, to own addresses, too long, or impossible to send.
 	Dropped uint64
+	// OverBandwidth counts payloads that were dropped by a bandwidth quota.
+	OverBandwidth uint64
+	// Malformed counts messages that are neither STUN nor ChannelData; on a
+	// connection one such message ends it.
+	Malformed uint64
+	// Limited counts requests that were passed over by Limits.Requests, and
+	// TurnedAway connections that were closed by the limits of connections.
+	Limited, TurnedAway uint64
+	// StaleNonces counts requests that were answered with 438.
+	StaleNonces uint64
 	// Unauthenticated counts requests that were refused for their credentials.
 	Unauthenticated uint64
 	// Refused counts allocations, permissions and channels that were refused to
@@ -148,13 +192,8 @@ func (c Config) complete() (Config, error) {
 	if c.Realm == "" {
 		return c, fmt.Errorf("realm is empty: give the relay's domain name")
 	}
-	if len(c.Secrets) == 0 {
-		return c, fmt.Errorf("secrets is empty: a relay without credentials would be open to all")
-	}
-	for i, secret := range c.Secrets {
-		if len(secret) == 0 {
-			return c, fmt.Errorf("secrets[%d] is empty", i)
-		}
+	if err := checkSecrets(c.Secrets); err != nil {
+		return c, err
 	}
 	if len(c.PacketConns)+len(c.Listeners) == 0 {
 		return c, fmt.Errorf("nothing to listen on: give packet conns, listeners or both")
@@ -217,6 +256,7 @@ func (c Config) complete() (Config, error) {
 		{"allocation", &c.Lifetimes.Allocation, 10 * time.Minute},
 		{"permission", &c.Lifetimes.Permission, 5 * time.Minute},
 		{"channel", &c.Lifetimes.Channel, 10 * time.Minute},
+		{"nonce", &c.Lifetimes.Nonce, time.Hour},
 	} {
 		if *l.value < 0 {
 			return c, fmt.Errorf("lifetimes: %s is %v; valid: above 0, or 0 for %v", l.name, *l.value, l.fallback)
@@ -225,6 +265,7 @@ func (c Config) complete() (Config, error) {
 			*l.value = l.fallback
 		}
 	}
+	c.Limits = c.Limits.complete()
 	if c.ListenPacket == nil {
 		c.machine = true
 		c.ListenPacket = (&net.ListenConfig{}).ListenPacket
@@ -235,5 +276,26 @@ func (c Config) complete() (Config, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.EventLog == nil {
+		c.EventLog = c.Log
+	}
 	return c, nil
+}
+
+func (l Limits) complete() Limits {
+	for _, f := range []struct {
+		value    *int
+		fallback int
+	}{
+		{&l.Requests, 100}, {&l.RequestsAtOnce, 500}, {&l.Sources, 1 << 16},
+		{&l.Connections, 10000}, {&l.ConnectionsPerSource, 500}, {&l.Handshakes, 500},
+	} {
+		if *f.value == 0 {
+			*f.value = f.fallback
+		}
+	}
+	if l.Idle == 0 {
+		l.Idle = 30 * time.Second
+	}
+	return l
 }

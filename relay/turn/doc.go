@@ -10,9 +10,9 @@
 //
 // What it is not: it holds no keys and looks into no payload. TCP allocations (RFC
 // 6062) and the DONT-FRAGMENT attribute are refused, mobility (RFC 8016) and
-// additional address families are not offered. Nothing limits the rate of requests
-// without credentials yet; the place for it is front.begin, which sees every message
-// before the engine does.
+// additional address families are not offered, and messages are signed with HMAC-SHA1
+// only: MESSAGE-INTEGRITY-SHA256 and PASSWORD-ALGORITHMS (RFC 8489, section 14.6 and
+// 14.11) are not in the STUN library.
 //
 // # How a packet goes
 //
@@ -23,12 +23,18 @@
 // engine, which are told little, can know the whole request: who asks, for what,
 // signed with which secret, and whether it was answered.
 //
+// The front authenticates requests itself, before the engine sees them
+// (challenge.go): strangers are metered by their source, nonces belong to one client,
+// and secrets can change while the relay runs. What is good is signed again for the
+// engine. Connections are counted at the door (connections.go).
+//
 // On the other side of the engine, each allocation has a relay socket wrapped in
 // an allocation (allocation.go), which counts, reports and filters what passes.
 //
 // The forwarding core (relay/forward) will take its packets at these two places:
 // ChannelData in the front, before the engine sees it, and datagrams from peers
-// with a bound channel in the allocation. The events of channels and allocations
+// with a bound channel in the allocation. Both must ask quotas.spend first, which is
+// the bandwidth quota. The events of channels and allocations
 // say what is bound, and everything that the core does not know goes on to the
 // engine as before.
 //

@@ -13,18 +13,24 @@ import (
 // EventKind is what happened.
 type EventKind string
 
-// The kinds of event. All but AuthenticationFailed are about authenticated users.
+// The kinds of event. All but the first three are about authenticated users.
 const (
 	AuthenticationFailed EventKind = "authentication-failed"
-	AllocationCreated    EventKind = "allocation-created"
-	AllocationRefreshed  EventKind = "allocation-refreshed"
-	AllocationDeleted    EventKind = "allocation-deleted"
-	AllocationRefused    EventKind = "allocation-refused"
-	RefreshRefused       EventKind = "refresh-refused"
-	PermissionCreated    EventKind = "permission-created"
-	PermissionDenied     EventKind = "permission-denied"
-	ChannelBound         EventKind = "channel-bound"
-	ChannelDenied        EventKind = "channel-denied"
+	// RequestsLimited is a source whose requests without a valid credential are
+	// passed over; told for the first of a row.
+	RequestsLimited EventKind = "requests-limited"
+	// ConnectionRefused is a connection that was closed at once. When there are
+	// many, not all are told.
+	ConnectionRefused   EventKind = "connection-refused"
+	AllocationCreated   EventKind = "allocation-created"
+	AllocationRefreshed EventKind = "allocation-refreshed"
+	AllocationDeleted   EventKind = "allocation-deleted"
+	AllocationRefused   EventKind = "allocation-refused"
+	RefreshRefused      EventKind = "refresh-refused"
+	PermissionCreated   EventKind = "permission-created"
+	PermissionDenied    EventKind = "permission-denied"
+	ChannelBound        EventKind = "channel-bound"
+	ChannelDenied       EventKind = "channel-denied"
 	// DataDenied is a datagram to a transport address that the permission's
 	// address allows but its port does not; told once for each such address.
 	DataDenied EventKind = "data-denied"
@@ -33,7 +39,7 @@ const (
 // Refusal is true for the kinds by which the relay refused something.
 func (k EventKind) Refusal() bool {
 	switch k {
-	case AuthenticationFailed, AllocationRefused, RefreshRefused, PermissionDenied, ChannelDenied, DataDenied:
+	case AuthenticationFailed, RequestsLimited, ConnectionRefused, AllocationRefused, RefreshRefused, PermissionDenied, ChannelDenied, DataDenied:
 		return true
 	}
 	return false
@@ -76,6 +82,28 @@ const (
 	RuleAddressFamily   = "address-family"
 	RulePorts           = "relay-ports"
 	RuleTransport       = "relayed-transport"
+	RuleDraining        = "draining"
+)
+
+// Rules of AuthenticationFailed.
+const (
+	RuleRequest      = "request"       // an attribute is missing
+	RuleUsername     = "username"      // it does not read expiry:user
+	RuleRealm        = "realm"         // it is another relay's
+	RuleSignature    = "signature"     // no secret fits
+	RuleExpired      = "expired"       // the credential's time is over
+	RuleNonceForeign = "nonce-foreign" // forged, or issued to another client
+)
+
+// RuleNonceExpired is told by no event, as it is in the order of things.
+const RuleNonceExpired = "nonce-expired"
+
+// Rules of RequestsLimited and ConnectionRefused.
+const (
+	RuleRequestRate       = "request-rate"
+	RuleConnections       = "connections-in-all"
+	RuleSourceConnections = "connections-per-source"
+	RuleHandshakes        = "handshakes-at-once"
 )
 
 // String is the event in one line.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/pion/stun/v4"
 	engine "github.com/pion/turn/v5"
@@ -21,11 +22,17 @@ type front struct {
 	net.PacketConn
 	server    *Server
 	transport Transport
+	// guest is the connection; nil for a UDP socket.
+	guest *guest
 	// at is the address that clients reached.
 	at netip.AddrPort
 
-	// request belongs to the engine's reading goroutine.
-	request request
+	// These belong to the engine's reading goroutine: the request, the one that
+	// waits for the engine's nonce, and that nonce (challenge.go).
+	request       request
+	waiting       *request
+	engineNonce   stun.Nonce
+	engineNonceAt time.Time
 
 	mu sync.RWMutex
 	// clients are the allocations by client; an allocation ends when its client
@@ -49,6 +56,8 @@ type request struct {
 	// engine's; told is set when the refusal was reported.
 	code stun.ErrorCode
 	told bool
+	// probe is true for the relay's own question for the engine's nonce.
+	probe bool
 }
 
 func newFront(s *Server, t Transport, conn net.PacketConn) (*front, error) {
@@ -105,6 +114,9 @@ const maxReadErrors = 64
 // ReadFrom gives the engine the next message. It is the end of the one before.
 func (f *front) ReadFrom(p []byte) (int, net.Addr, error) {
 	f.finish()
+	if n, client, ok := f.next(p); ok {
+		return n, net.UDPAddrFromAddrPort(client), nil
+	}
 	for failures := 0; ; failures++ {
 		n, from, err := f.PacketConn.ReadFrom(p)
 		if err != nil {
@@ -122,22 +134,30 @@ func (f *front) ReadFrom(p []byte) (int, net.Addr, error) {
 		if !client.IsValid() {
 			continue
 		}
-		f.begin(client, p[:n])
+		n, ok := f.receive(client, p, n)
+		if !ok {
+			continue
+		}
 		// The engine knows allocations by *net.UDPAddr and *net.TCPAddr only.
 		return n, net.UDPAddrFromAddrPort(client), nil
 	}
 }
 
-// begin notes the request, if p is one.
-func (f *front) begin(client netip.AddrPort, p []byte) {
+// begin notes the request, if p is one. It is false when p is neither STUN nor
+// ChannelData.
+func (f *front) begin(client netip.AddrPort, p []byte) bool {
 	f.request = request{client: client}
-	if !stun.IsMessage(p) {
-		return
+	if len(p) >= headerChannelData && p[0]>>6 == 1 {
+		return true
 	}
 	m := &stun.Message{Raw: append([]byte(nil), p...)}
-	if m.Decode() == nil && m.Type.Class == stun.ClassRequest {
+	if !stun.IsMessage(p) || m.Decode() != nil {
+		return false
+	}
+	if m.Type.Class == stun.ClassRequest {
 		f.request.message = m
 	}
+	return true
 }
 
 // finish gives back what the request holds, and answers it when the engine did not.

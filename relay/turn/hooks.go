@@ -2,53 +2,22 @@ package turn
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/pion/stun/v4"
 	engine "github.com/pion/turn/v5"
 )
 
 // authenticate is the engine's AuthHandler: it says who owns what the request is
-// about and with which key the request is signed. The engine asks with one key in
-// mind; as there may be several secrets, the signature is checked here first. All
-// secrets are tried, whichever fits, so that the time taken tells nothing.
-func (f *front) authenticate(ra *engine.RequestAttributes) (owner string, key []byte, ok bool) {
+// about and with which key it is signed. The front has checked both, and signed the
+// request again for the engine (challenge.go).
+func (f *front) authenticate(*engine.RequestAttributes) (owner string, key []byte, ok bool) {
 	r := &f.request
-	fail := func(reason string) (string, []byte, bool) {
-		e := f.event(AuthenticationFailed)
-		e.Reason = reason
-		f.refuse(e, stun.CodeUnauthorized)
+	if r.key == nil {
 		return "", nil, false
 	}
-	if r.message == nil {
-		return "", nil, false // only requests are authenticated
-	}
-	who, err := parseUsername(ra.Username)
-	if err != nil {
-		return fail(err.Error())
-	}
-	r.who = who
-	cfg := &f.server.cfg
-	if ra.Realm != cfg.Realm {
-		return fail(fmt.Sprintf("wrong realm %q; this relay's is %q", shorten(ra.Realm), cfg.Realm))
-	}
-	for _, secret := range cfg.Secrets {
-		candidate := engine.GenerateAuthKey(ra.Username, ra.Realm, passwordOf(secret, ra.Username))
-		if stun.MessageIntegrity(candidate).Check(r.message) == nil {
-			key = candidate
-		}
-	}
-	if key == nil {
-		return fail(fmt.Sprintf("unknown secret: the password is of none of this relay's %d secrets", len(cfg.Secrets)))
-	}
-	if now := cfg.Now(); !now.Before(who.expires) {
-		return fail(fmt.Sprintf("expired at %s, %v ago", who.expires.Format(time.RFC3339), now.Sub(who.expires).Round(time.Second)))
-	}
-	r.key = key
-	return who.owner(), key, true
+	return r.who.owner(), r.key, true
 }
 
 // shorten keeps what a stranger wrote from filling a log.
@@ -66,7 +35,11 @@ func (f *front) allocate(string, string, net.Addr) bool {
 	if rule, reason := f.server.quotas.acquire(f.request.who.user); rule != "" {
 		e := f.event(AllocationRefused)
 		e.Rule, e.Reason = rule, reason
-		f.refuse(e, stun.CodeAllocQuotaReached)
+		code := stun.CodeAllocQuotaReached
+		if rule == RuleDraining {
+			code = stun.CodeInsufficientCapacity
+		}
+		f.refuse(e, code)
 		return false
 	}
 	f.request.holds = true

@@ -3,6 +3,7 @@ package turn
 import (
 	"fmt"
 	"sync"
+	"time"
 )
 
 // quotas counts allocations. A unit is acquired when the engine is about to
@@ -11,25 +12,50 @@ import (
 // asking, so a retransmission neither counts nor can be refused.
 type quotas struct {
 	limit Quota
+	began time.Time
+	// bandwidth meters what all users relay; nil is no limit.
+	bandwidth *meter
 
 	mu    sync.Mutex
-	users map[string]int
+	users map[string]*account
 	total int
+	// drained closes when the relay drains and total is zero; nil before.
+	drained chan struct{}
 }
 
-func newQuotas(limit Quota) *quotas { return &quotas{limit: limit, users: make(map[string]int)} }
+// account is what one user holds.
+type account struct {
+	allocations int // quotas.mu guards it
+	bandwidth   *meter
+}
+
+func newQuotas(limit Quota) *quotas {
+	return &quotas{limit: limit, began: time.Now(), users: make(map[string]*account),
+		bandwidth: newMeter(float64(limit.TotalBandwidth), float64(limit.TotalBandwidth)*bandwidthBurst)}
+}
+
+// bandwidthBurst is how many seconds of its bandwidth a user can use at once: a key
+// frame is many times larger than the frames around it.
+const bandwidthBurst = 1
 
 // acquire takes a unit for user. When it may not, rule and reason say why.
 func (q *quotas) acquire(user string) (rule, reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	a := q.users[user]
 	switch {
-	case q.users[user] >= q.limit.PerUser:
-		return RuleUserQuota, fmt.Sprintf("user has %d allocations, and %d are the most", q.users[user], q.limit.PerUser)
+	case q.drained != nil:
+		return RuleDraining, "relay is shutting down and takes no new allocations"
+	case a != nil && a.allocations >= q.limit.PerUser:
+		return RuleUserQuota, fmt.Sprintf("user has %d allocations, and %d are the most", a.allocations, q.limit.PerUser)
 	case q.total >= q.limit.Total:
 		return RuleTotalQuota, fmt.Sprintf("relay has %d allocations, and %d are the most", q.total, q.limit.Total)
 	}
-	q.users[user]++
+	if a == nil {
+		a = &account{bandwidth: newMeter(float64(q.limit.UserBandwidth), float64(q.limit.UserBandwidth)*bandwidthBurst)}
+		q.users[user] = a
+	}
+	a.allocations++
 	q.total++
 	return "", ""
 }
@@ -38,7 +64,43 @@ func (q *quotas) release(user string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.total--
-	if q.users[user]--; q.users[user] <= 0 {
-		delete(q.users, user)
+	if a := q.users[user]; a != nil {
+		if a.allocations--; a.allocations <= 0 {
+			delete(q.users, user)
+		}
 	}
+	if q.drained != nil && q.total == 0 {
+		close(q.drained)
+	}
+}
+
+// account is that of a user who holds a unit.
+func (q *quotas) account(user string) *account {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.users[user]
+}
+
+// spend says whether n bytes of payload may be relayed for the account, and takes
+// them from its bandwidth and from that of all. It is for the data path: it takes
+// no lock.
+func (q *quotas) spend(a *account, n int) bool {
+	if a.bandwidth == nil && q.bandwidth == nil {
+		return true
+	}
+	now := int64(time.Since(q.began))
+	return a.bandwidth.take(now, n) && q.bandwidth.take(now, n)
+}
+
+// drain refuses from now on. What it returns closes when nothing is held any more.
+func (q *quotas) drain() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.drained == nil {
+		q.drained = make(chan struct{})
+		if q.total == 0 {
+			close(q.drained)
+		}
+	}
+	return q.drained
 }

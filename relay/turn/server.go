@@ -18,6 +18,12 @@ type Server struct {
 	ports     *ports
 	own       own
 	engineLog *engineLog
+	nonces    *nonces
+	strangers *strangers
+	doors     *doors
+	// tellings bounds the events that strangers can cause.
+	tellings *meter
+	shared   atomic.Pointer[[][]byte]
 
 	// ctx ends when the server closes; it bounds handshakes and the opening of
 	// relay sockets.
@@ -42,6 +48,9 @@ type counters struct {
 	packets, bytesIn, bytesOut atomic.Uint64
 	dropped                    atomic.Uint64
 	unauthenticated, refused   atomic.Uint64
+	overBandwidth, malformed   atomic.Uint64
+	limited, turnedAway        atomic.Uint64
+	staleNonces                atomic.Uint64
 }
 
 // registry knows the live allocations by relayed transport address.
@@ -80,6 +89,8 @@ const (
 	// acceptPause is the wait after an error of Accept that may pass, such as too
 	// many open files.
 	acceptPause = 50 * time.Millisecond
+	// tellingsPerSecond keeps floods out of the log.
+	tellingsPerSecond = 20
 )
 
 // New starts a relay. Its error names the field of cfg that is wrong.
@@ -94,12 +105,17 @@ func New(cfg Config) (*Server, error) {
 		ports:       newPorts(&cfg),
 		own:         newOwn(cfg),
 		engineLog:   &engineLog{log: cfg.Log},
+		nonces:      newNonces(cfg.Lifetimes.Nonce, cfg.Now),
+		strangers:   newStrangers(cfg.Limits),
+		doors:       newDoors(cfg.Limits),
+		tellings:    newMeter(tellingsPerSecond, tellingsPerSecond),
 		fronts:      make(map[*front]struct{}),
 		allocations: registry{byRelay: make(map[netip.AddrPort]*allocation)},
 	}
+	s.shared.Store(&cfg.Secrets)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	for _, pc := range cfg.PacketConns {
-		if err := s.serve(UDP, pc); err != nil {
+		if err := s.serve(UDP, pc, nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("transport relay: %w", err), s.Close())
 		}
 	}
@@ -125,6 +141,11 @@ func (s *Server) Stats() Stats {
 		Dropped:         s.counters.dropped.Load(),
 		Unauthenticated: s.counters.unauthenticated.Load(),
 		Refused:         s.counters.refused.Load(),
+		OverBandwidth:   s.counters.overBandwidth.Load(),
+		Malformed:       s.counters.malformed.Load(),
+		Limited:         s.counters.limited.Load(),
+		TurnedAway:      s.counters.turnedAway.Load(),
+		StaleNonces:     s.counters.staleNonces.Load(),
 	}
 }
 
@@ -171,6 +192,10 @@ func (s *Server) accept(l Listener) {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
+			if rule, reason := s.doors.knock(); rule != "" {
+				s.turnAway(l.Transport, conn, netip.AddrPort{}, rule, reason)
+				continue
+			}
 			s.running.Go(func() { s.connect(l.Transport, conn) })
 		case s.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
@@ -188,32 +213,50 @@ func (s *Server) accept(l Listener) {
 // connect makes the handshake, where there is one, and hands the connection to a
 // front. The handshake has a goroutine of its own so that nobody else waits.
 func (s *Server) connect(t Transport, conn net.Conn) {
-	if h, ok := conn.(interface{ HandshakeContext(context.Context) error }); ok {
-		ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
-		defer cancel()
-		if err := h.HandshakeContext(ctx); err != nil {
-			s.cfg.Log.Warn("handshake failed", "transport", string(t), "client", conn.RemoteAddr().String(), "error", err)
-			conn.Close()
-			return
-		}
+	client := addrPort(conn.RemoteAddr())
+	from := sourceOf(client)
+	if rule, reason := s.doors.greet(from); rule != "" {
+		s.doors.shaken()
+		s.doors.leave(nil)
+		s.turnAway(t, conn, client, rule, reason)
+		return
 	}
-	var pc net.PacketConn = newStream(conn)
+	g := newGuest(conn, s.doors, from)
+	err := s.handshake(conn)
+	s.doors.shaken()
+	if err != nil {
+		s.cfg.Log.Debug("handshake failed", "transport", string(t), "client", client, "error", err)
+		g.Close()
+		return
+	}
+	var pc net.PacketConn = newStream(g)
 	if t == DTLS {
-		pc = datagrams{conn}
+		pc = datagrams{g}
 	}
-	if err := s.serve(t, pc); err != nil {
-		s.cfg.Log.Warn("connection refused", "transport", string(t), "error", err)
-		conn.Close()
+	if err := s.serve(t, pc, g); err != nil {
+		s.cfg.Log.Warn("connection not served", "transport", string(t), "error", err)
+		g.Close()
 	}
+}
+
+func (s *Server) handshake(conn net.Conn) error {
+	h, ok := conn.(interface{ HandshakeContext(context.Context) error })
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
+	defer cancel()
+	return h.HandshakeContext(ctx)
 }
 
 // serve gives a socket or connection its front and engine. The engine's reader
 // runs until the socket closes.
-func (s *Server) serve(t Transport, pc net.PacketConn) error {
+func (s *Server) serve(t Transport, pc net.PacketConn, g *guest) error {
 	f, err := newFront(s, t, pc)
 	if err != nil {
 		return err
 	}
+	f.guest = g
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -244,12 +287,13 @@ func (s *Server) ended(f *front) {
 func (s *Server) report(e Event) {
 	e.Time = s.cfg.Now()
 	switch {
+	case e.Kind == RequestsLimited || e.Kind == ConnectionRefused: // counted already
 	case e.Kind == AuthenticationFailed:
 		s.counters.unauthenticated.Add(1)
 	case e.Kind.Refusal():
 		s.counters.refused.Add(1)
 	}
-	e.log(s.cfg.Log)
+	e.log(s.cfg.EventLog)
 	if s.cfg.OnEvent != nil {
 		s.cfg.OnEvent(e)
 	}
