@@ -3,6 +3,7 @@ package participant
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -200,7 +201,11 @@ func (r *reception) result(out *result.Participant) {
 	}
 	out.Gap = result.Duration(gap)
 	var series [][]result.Sample
-	for _, s := range r.streams {
+	// In the order of their kinds, audio first, whichever came first.
+	streams := slices.SortedStableFunc(slices.Values(r.streams), func(a, b *stream) int {
+		return strings.Compare(a.format.Kind, b.format.Kind)
+	})
+	for _, s := range streams {
 		one := result.Stream{STUNRTT: result.Duration(r.stun.MeanRTT)}
 		s.fill(&one)
 		if sender, _, sent, ok := r.s.p.cfg.Ledger.Sent(s.ssrc); ok {

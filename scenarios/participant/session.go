@@ -126,7 +126,7 @@ func (s *session) Candidate(c signaling.Candidate) {
 
 // Selected implements endpoint.Events.
 func (s *session) Selected(local, remote negotiation.Candidate) {
-	s.p.cfg.Recorder.Selected(local, remote, "the ICE agent selected it")
+	s.p.cfg.Recorder.Selected(local, remote, "")
 	first := false
 	s.p.change(func() {
 		first = !s.chosen

@@ -103,7 +103,7 @@ func Key(spec language.Participant) (crypto.Signer, error) {
 	return nil, fmt.Errorf("no certificate %q; valid: ecdsa, rsa", spec.DTLS.Certificate)
 }
 
-// KeyLog writes to the recorder and to the key log that the run may have.
+// KeyLogWriter writes to the recorder and to the key log that the run may have.
 func (c Config) KeyLogWriter() io.Writer {
 	if c.KeyLog == nil {
 		return c.Recorder

@@ -147,6 +147,8 @@ func (e *Endpoint) options(ctx context.Context) ([]ice.AgentOption, error) {
 		ice.WithFailedTimeout(endpoint.FailedAfter),
 		ice.WithKeepaliveInterval(endpoint.Keepalive),
 		ice.WithSTUNGatherTimeout(endpoint.STUNTimeout),
+		ice.WithSrflxAcceptanceMinWait(endpoint.ReflexiveWait),
+		ice.WithPrflxAcceptanceMinWait(endpoint.ReflexiveWait),
 		ice.WithRelayAcceptanceMinWait(endpoint.RelayWait),
 		ice.WithMaxBindingRequests(endpoint.BindingRequests),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
