@@ -54,9 +54,12 @@ capture; it is written with mode 0600, and only when asked for.`),
   callpath run --report report.html my-scenario.yaml
   callpath run --jobs 4 --junit results.xml all
   callpath run --pcap call.pcapng --keylog call.keylog fig4-external-direct
-  callpath run --log-format json --log-level debug case2-stun`, "\n"),
+  callpath run --log-format json case2-stun 2> negotiation.log`, "\n"),
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("log-format") && !cmd.Flags().Changed("log-level") {
+				f.logLevel = "info"
+			}
 			return runScenarios(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), f, args)
 		},
 	}
@@ -70,7 +73,7 @@ capture; it is written with mode 0600, and only when asked for.`),
 	flags.StringVar(&f.pcap, "pcap", "", "write each host's packets to `FILE` (pcapng)")
 	flags.StringVar(&f.keyLog, "keylog", "", "write an NSS key log of the DTLS handshakes to `FILE`, mode 0600")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json; logs go to the standard error")
-	flags.StringVar(&f.logLevel, "log-level", "off", "debug, info, warn, error or off")
+	flags.StringVar(&f.logLevel, "log-level", "off", "debug, info, warn, error or off; with --log-format alone it is info")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print candidates, checks, flights and legs too")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	return cmd
