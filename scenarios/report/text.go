@@ -298,13 +298,13 @@ func (p *printer) violations(r *result.Run) {
 // summary has one line a run, and how many passed.
 func (p *printer) summary(runs []*result.Run) {
 	p.heading("Summary")
-	t := &table{head: []string{"", "scenario", "call", "path", "flows", "set-up", "took", "expectations"}}
+	t := &table{head: []string{"", "scenario", "call", "path", "flows", "set-up", "took", "met"}, keep: 1}
 	count := map[verdict]int{}
 	for _, r := range runs {
 		v := verdictOf(r)
 		count[v]++
 		t.add(cell{marks[v].text + " " + string(v), marks[v].color}, text(r.Scenario), text(r.Call.State), text(pathsOf(r)),
-			text(flowsOf(r)), text(duration(r.Call.Setup)), text(r.Duration.String()), text(tally(r)))
+			text(flowsOf(r)), text(duration(r.Call.Setup)), text(r.Duration.String()), text(fmt.Sprintf("%d of %d", len(r.Checks)-unmet(r), len(r.Checks))))
 	}
 	t.write(p, 2)
 	p.line("")

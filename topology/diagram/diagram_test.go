@@ -224,6 +224,8 @@ hosts:
 		{Label: "to the edge", Media: true, Way: way(n, "carol-phone office:edge office:b bob-pc")},
 		{Label: "a host that has gone", Media: true, Way: way(n, "zoe-pc home:edge internet office:edge alice-pc")},
 		{Label: "a site that has gone", Way: way(n, "zoe-pc gone:edge internet nowhere:edge alice-pc")},
+		{Label: "after a move", Media: true, Way: topology.Way{{Kind: topology.HopHost, Name: "carol-phone", Site: "hotel"}, {Kind: topology.HopEdge, Site: "hotel", Name: "hotel"},
+			{Kind: topology.HopInternet}, {Kind: topology.HopEdge, Site: "home", Name: "home"}, {Kind: topology.HopHost, Name: "dave-pc", Site: "home"}}},
 		{Label: "a tunnel that has gone", Way: way(n, "alice-pc gone>office office:edge bob-pc")},
 	}}
 	golden(t, "many.txt", diagram.Text(n, o))

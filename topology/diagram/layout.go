@@ -82,6 +82,7 @@ type card struct {
 	x, w, h float64
 	depth   float64
 	lines   []string
+	guest   bool // it came here while the network ran
 	panel   *panel
 	group   *group
 }
@@ -113,6 +114,8 @@ type tunnelLine struct {
 	to   *panel
 	side float64 // x beside the host's panel's content
 	y    float64 // below the panels
+	// paths is how many paths go through it; each has its own lane.
+	paths int
 }
 
 // arrange lays out the drawing: services, the internet, users, tunnels, legend.
@@ -161,6 +164,14 @@ func arrange(v *view, o Options) *layout {
 		bottom = max(bottom, p.y+p.h)
 	}
 	bottom = l.placeTunnels(bottom)
+	for _, p := range o.Paths {
+		parts := stretches(p.Way)
+		for i := range parts {
+			if t, _ := l.tunnelOf(parts, i); t != nil {
+				t.paths++
+			}
+		}
+	}
 	l.below = bottom + 24
 	l.width = int(width)
 	l.height = int(l.below + legendHigh(l, o))
@@ -232,10 +243,11 @@ func newPanel(v *view, s *topology.Site, up bool) *panel {
 	if len(s.Routers) > 0 {
 		cards = busDeeper + 22
 	}
-	x := pad1
+	x, under := pad1, 0.0
 	if slices.ContainsFunc(v.n.Hosts, func(h topology.Host) bool { return h.Site == s.Name && h.VPN != "" }) {
-		x += 18 // for the tunnel beside the cards
+		x += 18 // for the tunnel beside the cards, and below them
 		p.titleX = x
+		under = 8
 	}
 	high := 0.0
 	subnets := make([]*topology.Subnet, len(s.Subnets))
@@ -256,7 +268,7 @@ func newPanel(v *view, s *topology.Site, up bool) *panel {
 		for _, c := range g.cards {
 			c.h = high
 		}
-		g.labelY = cards + high + 14
+		g.labelY = cards + high + 14 + under
 		if p.up {
 			g.labelY = cards + high + 10
 		}
@@ -272,7 +284,7 @@ func newPanel(v *view, s *topology.Site, up bool) *panel {
 	if up && len(p.badges) == 0 {
 		p.cx = p.w / 2
 	}
-	p.depth = cards + high + 48
+	p.depth = cards + high + 48 + under
 	p.h = p.depth
 	return p
 }
@@ -315,6 +327,15 @@ func (v *view) newGroup(s *topology.Site, sub *topology.Subnet, p *panel, x, dep
 			c.w = max(c.w, style{size: 11, mono: true}.width(line)+24)
 		}
 		c.h = 33 + cardLine*float64(len(c.lines))
+		g.cards = append(g.cards, c)
+		x += c.w + cardGap
+	}
+	for _, guest := range v.guests {
+		if guest.Site != s.Name || sub != &s.Subnets[0] {
+			continue
+		}
+		c := &card{host: &topology.Host{Name: guest.Name, Site: guest.Site}, x: x, depth: depth, panel: p, group: g, guest: true, lines: []string{"moved"}}
+		c.w, c.h = max(126, style{size: 13, bold: true}.width(guest.Name)+50), 33+cardLine
 		g.cards = append(g.cards, c)
 		x += c.w + cardGap
 	}
@@ -391,12 +412,12 @@ func (p *panel) placeBadges(y float64) {
 	}
 }
 
-// find returns the card of a host.
-func (l *layout) find(host string) *card {
+// find returns the card of a host in a site; an empty site is the host's own.
+func (l *layout) find(host, site string) *card {
 	for _, p := range l.panels() {
 		for _, g := range p.groups {
 			for _, c := range g.cards {
-				if c.host.Name == host {
+				if c.host.Name == host && (c.host.Site == site || (site == "" && !c.guest)) {
 					return c
 				}
 			}
@@ -420,7 +441,7 @@ func (l *layout) placeTunnels(bottom float64) float64 {
 	y := bottom
 	for i := range l.v.n.Hosts {
 		h := &l.v.n.Hosts[i]
-		c := l.find(h.Name)
+		c := l.find(h.Name, "")
 		if c == nil {
 			continue
 		}

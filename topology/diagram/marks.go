@@ -34,9 +34,9 @@ func (d *drawing) wire(points ...point) {
 // tunnels draws VPNs as double lines.
 func (d *drawing) tunnels(l *layout, o Options) {
 	for _, t := range l.tunnels {
-		path := rounded(t.line())
-		d.add(`<path d="%s" fill="none" stroke="%s" stroke-width="9" stroke-opacity="0.55"/>`, path, vpnBG)
-		d.add(`<path d="%s" fill="none" stroke="#ffffff" stroke-width="5"/>`, path)
+		path := rounded(t.line(0))
+		d.add(`<path d="%s" fill="none" stroke="%s" stroke-width="%g" stroke-opacity="0.55"/>`, path, vpnBG, t.wide()+4)
+		d.add(`<path d="%s" fill="none" stroke="#ffffff" stroke-width="%g"/>`, path, t.wide())
 		at := point{(t.side + t.end.x) / 2, t.y}
 		name := style{size: 12, bold: true, fill: "#5b21b6", halo: true}
 		flows := l.v.tunnel[t.end.vpn.Name]
@@ -46,7 +46,7 @@ func (d *drawing) tunnels(l *layout, o Options) {
 			continue
 		}
 		name.anchor = "middle"
-		d.text(at.x, at.y-17, t.end.vpn.Name, name)
+		d.text(at.x, at.y-15-t.wide()/2, t.end.vpn.Name, name)
 	}
 }
 
@@ -97,11 +97,11 @@ func (p *panel) busOf(g *group) float64 {
 
 // lit draws the paths, each shifted from the others.
 func (d *drawing) lit(l *layout, o Options) []trail {
-	lane := 0
+	lane, used := 0, map[*tunnelLine]int{}
 	trails := make([]trail, len(o.Paths))
 	for i, p := range o.Paths {
 		shift := 7 * (float64(i) - float64(len(o.Paths)-1)/2)
-		trails[i] = l.follow(p.Way, shift, &lane)
+		trails[i] = l.follow(p.Way, shift, &lane, used)
 		if len(trails[i].points) < 2 {
 			continue
 		}

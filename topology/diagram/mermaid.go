@@ -10,7 +10,7 @@ import (
 // Mermaid draws a Mermaid flowchart (https://mermaid.js.org), as Markdown viewers
 // render it.
 func Mermaid(n *topology.Network, o Options) string {
-	v := look(n)
+	v := look(n, o)
 	m := &mermaid{v: v}
 	m.line("---")
 	m.line("title: %s", quoteYAML(n.Title))

@@ -72,24 +72,38 @@ func backwards(points []point) []point {
 
 // through goes from a host through its tunnel to the edge of the concentrator's
 // site.
-func (t *tunnelLine) through(shift float64) []point {
-	return append(t.inTo(shift), point{t.to.cx + shift, t.to.down(bus) + shift}, point{t.to.cx + shift, t.to.down(0)})
+func (t *tunnelLine) through(lane, shift float64) []point {
+	return append(t.inTo(lane, shift), point{t.to.cx + shift, t.to.down(bus) + shift}, point{t.to.cx + shift, t.to.down(0)})
 }
 
 // inTo goes from a host through its tunnel to the line behind the edge of the
 // concentrator's site.
-func (t *tunnelLine) inTo(shift float64) []point {
-	return append(t.line(), point{t.end.x, t.to.down(bus) + shift})
+func (t *tunnelLine) inTo(lane, shift float64) []point {
+	points := t.line(lane)
+	return append(points, point{points[len(points)-1].x, t.to.down(bus) + shift})
 }
 
-// line is the tunnel itself, from card to concentrator.
-func (t *tunnelLine) line() []point {
+// line is the tunnel itself, from card to concentrator. Lanes are parallel to its
+// middle, without crossing at the corners.
+func (t *tunnelLine) line(lane float64) []point {
 	p, under := t.host.panel, t.host.depth+t.host.h
+	side := lane
+	if t.side < t.end.x {
+		side = -lane
+	}
+	start := t.host.x + 14 + side
 	return []point{
-		{t.host.x + 14, p.down(under)}, {t.host.x + 14, p.down(under + 6)},
-		{t.side, p.down(under + 6)}, {t.side, t.y}, {t.end.x, t.y}, {t.end.x, t.to.down(t.end.y + 20)},
+		{start, p.down(under)}, {start, p.down(under+6) + side},
+		{t.side + side, p.down(under+6) + side}, {t.side + side, t.y + lane},
+		{t.end.x - side, t.y + lane}, {t.end.x - side, t.to.down(t.end.y + 20)},
 	}
 }
+
+// tunnelLane is the space between the paths in a tunnel.
+const tunnelLane = 6.0
+
+// wide is how wide a tunnel is drawn inside.
+func (t *tunnelLine) wide() float64 { return 5 + tunnelLane*float64(max(t.paths, 1)-1) }
 
 // trail is a path's line and where its flows are marked.
 type trail struct {
@@ -105,16 +119,16 @@ type mark struct {
 	room float64
 }
 
-// follow lays a path over the drawing. lane is the next free lane of the cloud. A
-// way that leaves what is drawn, for example after a host has moved, is laid as far
+// follow lays a path over the drawing. lane is the next free lane of the cloud, used
+// counts the lanes of tunnels that are taken. A way that leaves what is drawn, for example after a host has moved, is laid as far
 // as it can be.
-func (l *layout) follow(w topology.Way, shift float64, lane *int) trail {
+func (l *layout) follow(w topology.Way, shift float64, lane *int, used map[*tunnelLine]int) trail {
 	var t trail
 	parts := stretches(w)
 	for i, s := range parts {
 		switch {
 		case s.tunnel != "":
-			t.tunnel(l, parts, i, shift)
+			t.tunnel(l, parts, i, shift, used)
 		case crossesInternet(s.way):
 			t.internet(l, s, shift, *lane)
 			*lane++
@@ -125,35 +139,41 @@ func (l *layout) follow(w topology.Way, shift float64, lane *int) trail {
 	return t
 }
 
-// tunnel adds the way through a VPN, in either direction.
-func (t *trail) tunnel(l *layout, parts []stretch, i int, shift float64) {
-	client := func(w topology.Way) string {
-		for _, h := range w {
-			if h.Kind == topology.HopHost && l.v.n.Host(h.Name) != nil && l.v.n.Host(h.Name).VPN == parts[i].tunnel {
-				return h.Name
+// tunnelOf finds the tunnel that a stretch goes through, and whether it goes in from
+// the client; nil when the drawing has none.
+func (l *layout) tunnelOf(parts []stretch, i int) (t *tunnelLine, inward bool) {
+	if parts[i].tunnel == "" {
+		return nil, false
+	}
+	for _, side := range []int{i - 1, i + 1} { // a tunnel stands between two stretches
+		for _, h := range parts[side].way {
+			for _, t := range l.tunnels {
+				if h.Kind == topology.HopHost && t.host.host.Name == h.Name && t.end.vpn.Name == parts[i].tunnel {
+					return t, side < i
+				}
 			}
 		}
-		return ""
 	}
-	inward := true
-	name := client(parts[i-1].way)
-	if name == "" && i+1 < len(parts) {
-		name, inward = client(parts[i+1].way), false
+	return nil, false
+}
+
+// tunnel adds the way through a VPN, in either direction.
+func (t *trail) tunnel(l *layout, parts []stretch, i int, shift float64, used map[*tunnelLine]int) {
+	line, inward := l.tunnelOf(parts, i)
+	if line == nil {
+		return
 	}
-	for _, line := range l.tunnels {
-		if line.end.vpn.Name != parts[i].tunnel || line.host.host.Name != name {
-			continue
-		}
-		points := line.inTo(shift)
-		if t.leavesSite(parts, i, inward) {
-			points = line.through(shift)
-		}
-		t.marks = append(t.marks, mark{at: point{(line.side + line.end.x) / 2, line.y}, flow: topology.Flow2Star})
-		if !inward {
-			points = backwards(points)
-		}
-		t.points = append(t.points, points...)
+	place := float64(used[line]) - float64(line.paths-1)/2
+	used[line]++
+	points := line.inTo(place*tunnelLane, shift)
+	if t.leavesSite(parts, i, inward) {
+		points = line.through(place*tunnelLane, shift)
 	}
+	t.marks = append(t.marks, mark{at: point{(line.side+line.end.x)/2 + 26*place, line.y + place*tunnelLane}, flow: topology.Flow2Star})
+	if !inward {
+		points = backwards(points)
+	}
+	t.points = append(t.points, points...)
 }
 
 // leavesSite says whether the way goes on from the concentrator to the internet.
@@ -178,7 +198,7 @@ func (t *trail) internet(l *layout, s stretch, shift float64, lane int) {
 		return
 	}
 	from, to := edges[0], edges[len(edges)-1]
-	if c := l.find(s.way[0].Name); c != nil && s.way[0].Kind == topology.HopHost {
+	if c := l.find(s.way[0].Name, s.way[0].Site); c != nil && s.way[0].Kind == topology.HopHost {
 		t.points = append(t.points, c.climb(shift)...)
 	}
 	y := l.cloud.y + 13 + laneHigh*(float64(lane)+0.5)
@@ -188,7 +208,7 @@ func (t *trail) internet(l *layout, s stretch, shift float64, lane int) {
 		t.marks = append(t.marks, mark{at: point{(a + b) / 2, y}, flow: flows[0], room: math.Abs(a-b) / 2})
 	}
 	last := s.way[len(s.way)-1]
-	if c := l.find(last.Name); c != nil && last.Kind == topology.HopHost {
+	if c := l.find(last.Name, last.Site); c != nil && last.Kind == topology.HopHost {
 		t.points = append(t.points, backwards(c.climb(shift))...)
 	}
 }
@@ -199,7 +219,7 @@ func (t *trail) inside(l *layout, s stretch, shift float64) {
 	var cards []*card
 	for _, h := range s.way {
 		if h.Kind == topology.HopHost {
-			if c := l.find(h.Name); c != nil {
+			if c := l.find(h.Name, h.Site); c != nil {
 				cards = append(cards, c)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 // SVG draws a self-contained SVG: no script, no font, no reference to anything
 // outside or, since several may stand in one page, to an id inside.
 func SVG(n *topology.Network, o Options) string {
-	v := look(n)
+	v := look(n, o)
 	l := arrange(v, o)
 	d := &drawing{}
 	d.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s" font-family="system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif">`,
@@ -207,7 +207,11 @@ func (d *drawing) card(p *panel, c *card) {
 	if own, ok := roleIcons[c.host.Role]; ok {
 		accent, icon = "#4338ca", own
 	}
-	d.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8" fill="#ffffff" stroke="#cbd5e1"/>`, c.x, y, c.w, c.h)
+	dash := ""
+	if c.guest {
+		dash = ` stroke-dasharray="4 3"`
+	}
+	d.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8" fill="#ffffff" stroke="#cbd5e1"%s/>`, c.x, y, c.w, c.h, dash)
 	d.icon(icon, c.x+12, y+11, accent)
 	d.text(c.x+36, y+23, c.host.Name, style{size: 13, bold: true, fill: ink})
 	line := y + 41

@@ -19,7 +19,7 @@ const (
 
 // Text draws for a terminal, at most 100 columns wide, with box-drawing characters.
 func Text(n *topology.Network, o Options) string {
-	v := look(n)
+	v := look(n, o)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n\n", n.Name, clip(n.Title, textWidth))
 	c := &canvas{}

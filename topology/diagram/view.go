@@ -21,6 +21,9 @@ type view struct {
 	// uplink are the flows that cross a site's edge to the internet, inside
 	// those within a site, tunnel those in a VPN.
 	uplink, inside, tunnel map[string][]topology.Flow
+	// guests are the hosts that a path met in another site than their own: they
+	// moved while the network ran.
+	guests []topology.Hop
 }
 
 // flowUse is a flow and the pairs of hosts between which it runs.
@@ -60,7 +63,7 @@ var roleNames = map[topology.Role]string{
 	topology.STUNProbe:           "STUN server",
 }
 
-func look(n *topology.Network) *view {
+func look(n *topology.Network, o Options) *view {
 	v := &view{n: n, uplink: map[string][]topology.Flow{}, inside: map[string][]topology.Flow{}, tunnel: map[string][]topology.Flow{}}
 	var nomadic, servers []*topology.Site
 	for i := range n.Sites {
@@ -79,7 +82,22 @@ func look(n *topology.Network) *view {
 	v.services = append(v.services, servers...)
 	v.users = append(v.users, nomadic...)
 	v.trace()
+	v.meet(o.Paths)
 	return v
+}
+
+// meet finds the guests.
+func (v *view) meet(paths []Path) {
+	for _, p := range paths {
+		for _, h := range p.Way {
+			if h.Kind != topology.HopHost || v.n.Site(h.Site) == nil || slices.Contains(v.guests, h) {
+				continue
+			}
+			if host := v.n.Host(h.Name); host != nil && host.Site != h.Site {
+				v.guests = append(v.guests, h)
+			}
+		}
+	}
 }
 
 func (v *view) hasClients(s *topology.Site) bool {
