@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Network is a topology: sites joined by the internet, the hosts in them, and
-// the VPNs that tunnel between them. It is data; package sim runs it. A Network
-// from Load or Parse has been validated and has every address filled in; one
-// made by hand goes through Complete first.
+// Network is a topology: sites joined by the internet, the hosts in them, and the
+// VPNs that tunnel between them. It is data; package sim runs it. A Network from
+// Parse, FromDocument or Named has been validated and has every address filled in;
+// one made by hand goes through Complete first.
 type Network struct {
 	// Name is the identifier by which scenarios refer to the network.
 	Name string `yaml:"name" json:"name"`

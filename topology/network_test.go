@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
+
 	"github.com/callpath/callpath/topology"
 )
 
@@ -182,6 +184,24 @@ func TestJSONGoesThereAndBack(t *testing.T) {
 		}
 		if again, _ := json.Marshal(back); string(again) != string(data) {
 			t.Errorf("%s:\n%s\n%s", name, data, again)
+		}
+	}
+}
+
+func TestYAMLGoesThereAndBack(t *testing.T) {
+	for _, name := range topology.Catalog() {
+		n := named(t, name)
+		data, err := yaml.Marshal(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := topology.Parse("back.yaml", data)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, data)
+			continue
+		}
+		if !reflect.DeepEqual(back, n) {
+			t.Errorf("%s differs:\n%s", name, data)
 		}
 	}
 }
