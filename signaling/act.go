@@ -249,6 +249,9 @@ func (c *Controller) drop(k *call) {
 // notify puts a notification about a call into a user's mailbox.
 func (c *Controller) notify(k *call, to *user, n Notification) {
 	n.Call, n.State, n.Time = k.id, k.state, c.cfg.Now()
+	if _, from := k.sides(to); from != nil {
+		k.remember(n, from.user)
+	}
 	to.box.put(n)
 	if to.session != nil {
 		to.session.poke()

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/callpath/callpath/signaling/callstate"
@@ -26,6 +27,9 @@ type call struct {
 
 	ring   *timer // until the answer
 	forget *timer // once ended
+
+	// origins say whose candidate has an address (origin.go).
+	origins map[netip.Addr]string
 
 	created, over time.Time
 	reason        string
@@ -101,6 +105,9 @@ func (c *Controller) invite(by actor, in inviteRequest, d described) (*call, *Pr
 		p := problem(CodeGlare, "%s is calling already; answer that call", callee.id)
 		p.Call = crossing.id
 		return nil, p
+	}
+	if c.draining {
+		return nil, problem(CodeUnavailable, "the server is shutting down and takes no new calls")
 	}
 	most := c.cfg.Limits.CallsPerUser
 	switch {

@@ -88,7 +88,7 @@ func (c *Controller) emit(e Event) {
 	if e.Kind == EventAudit && !e.Allowed {
 		level = slog.LevelWarn
 	}
-	c.cfg.Log.LogAttrs(context.Background(), level, "signaling "+string(e.Kind), e.attrs()...)
+	c.cfg.EventLog.LogAttrs(context.Background(), level, "signaling "+string(e.Kind), e.attrs()...)
 	if c.cfg.OnEvent != nil {
 		c.cfg.OnEvent(e)
 	}

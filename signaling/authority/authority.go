@@ -1,7 +1,8 @@
-// Package authority is a certificate authority that lives in memory for one run:
-// an ECDSA P-256 root (RFC 5280) that issues TLS server certificates for DNS
-// names and addresses. Nothing of it is written to disk, and it signs nothing
-// but server certificates. It is not a PKI for people: it has no revocation.
+// Package authority is a small certificate authority: an ECDSA P-256 root (RFC
+// 5280) that issues TLS server certificates for DNS names and addresses. It lives
+// for one run, or for as long as a server keeps it (store.go). It writes nothing to
+// disk by itself, and signs nothing but server certificates. It is not a PKI for
+// people: it has no revocation.
 package authority
 
 import (
