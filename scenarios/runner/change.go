@@ -12,6 +12,24 @@ import (
 	"github.com/callpath/callpath/topology"
 )
 
+// changeBefore applies the changes that come before anything starts. Firewalls come
+// last: a network that is completed must not have a rule which another one covers,
+// as a block at the head of the list may do.
+func changeBefore(n *topology.Network, changes []language.Change) error {
+	firewall := func(c language.Change) bool { return c.Block != nil || c.Unblock != nil }
+	for _, last := range []bool{false, true} {
+		for _, c := range changes {
+			if firewall(c) != last {
+				continue
+			}
+			if err := changeNetwork(n, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // changeNetwork applies a change to a network that does not run yet.
 func changeNetwork(n *topology.Network, c language.Change) error {
 	switch {
@@ -86,22 +104,7 @@ func changedFirewall(n *topology.Network, c language.Change) (string, *topology.
 		}
 		return site, &f, nil
 	}
-	directions := []topology.Direction{topology.Outbound, topology.Inbound}
-	if c.Block.Direction != "" {
-		directions = []topology.Direction{c.Block.Direction}
-	}
-	action := c.Block.Action
-	if action == "" {
-		action = topology.Deny
-	}
-	var rules []topology.Rule
-	for _, d := range directions {
-		rules = append(rules, topology.Rule{
-			Name: c.Block.Name, Direction: d, Protocol: c.Block.Protocol, Ports: c.Block.Ports,
-			To: c.Block.To, Action: action,
-		})
-	}
-	f.Rules = append(rules, f.Rules...)
+	f.Rules = append(c.Block.Rules(), f.Rules...)
 	return site, &f, nil
 }
 
@@ -121,11 +124,7 @@ func (r *run) change(ctx context.Context, c language.Change) error {
 		}
 		return r.internet.SetFirewall(site, f)
 	case c.Move != nil:
-		subnet := c.Move.Subnet
-		if site := r.internet.Network().Site(c.Move.Site); subnet == "" && site != nil {
-			subnet = site.Subnets[0].Name
-		}
-		if err := r.internet.Move(c.Move.Host, c.Move.Site, subnet); err != nil {
+		if err := r.internet.Move(c.Move.Host, c.Move.Site, c.Move.Subnet); err != nil {
 			return err
 		}
 		for _, p := range r.scenario.Participants {

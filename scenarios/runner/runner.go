@@ -141,10 +141,8 @@ func (r *run) execute(ctx context.Context, out *result.Run) (err error) {
 	defer stop()
 
 	network := r.scenario.Network.Clone()
-	for _, c := range r.scenario.Before {
-		if err := changeNetwork(network, c); err != nil {
-			return fmt.Errorf("change before the run: %w", err)
-		}
+	if err := changeBefore(network, r.scenario.Before); err != nil {
+		return fmt.Errorf("change before the run: %w", err)
 	}
 	out.Network = network
 	if err := r.build(playing, network); err != nil {

@@ -126,6 +126,11 @@ func (t *traffic) relayed(client netip.AddrPort, toRelay bool, payload []byte, a
 
 // sort says what a packet was for, by the services at its ends and by its bytes.
 func (t *traffic) sort(d sim.Delivery, p datagram) (result.Traffic, kind) {
+	if t.roles[d.From] == "" || t.roles[d.To] == "" {
+		// A VPN's concentrator is no host: these are sealed packets, and what is
+		// in them has deliveries of its own.
+		return result.TrafficOther, kindOther
+	}
 	for _, end := range [...]struct {
 		host string
 		port uint16

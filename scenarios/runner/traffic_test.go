@@ -82,6 +82,7 @@ func TestTrafficIsToldApartByWhatPacketsHold(t *testing.T) {
 		{"a direct check", delivery("alice-pc", "bob-phone", 17, aliceAddr, bobAddr, binding), result.TrafficChecks, "udp", 0},
 		{"direct media", delivery("bob-phone", "alice-pc", 17, bobAddr, aliceAddr, srtp), result.TrafficMedia, "udp", 1},
 		{"a stream to the relay without media", delivery("alice-pc", "relay", 6, aliceAddr, at(relayAddr, 443), nil), result.TrafficTURN, "tls", 0},
+		{"a sealed packet", delivery("alice-pc", "office-vpn", 17, at(aliceAddr, 4500), at(bobAddr, 4500), srtp), result.TrafficOther, "udp", 0},
 		{"something else", delivery("alice-pc", "bob-phone", 17, aliceAddr, bobAddr, []byte{255}), result.TrafficOther, "udp", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
