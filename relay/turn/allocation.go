@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
+	"github.com/callpath/callpath/relay/forward"
 	"github.com/pion/stun/v4"
 	engine "github.com/pion/turn/v5"
 )
@@ -33,11 +35,18 @@ func (g relaySockets) AllocatePacketConn(c engine.AllocateListenerConfig) (net.P
 	if err != nil {
 		return nil, nil, g.refuse(err)
 	}
+	account := s.quotas.account(f.request.who.user)
+	pc, core, err := f.takeOverRelay(pc, account)
+	if err != nil {
+		s.ports.release(at)
+		return nil, nil, g.refuse(err)
+	}
 	a := &allocation{
 		PacketConn:  pc,
+		core:        core,
 		front:       f,
 		who:         f.request.who,
-		account:     s.quotas.account(f.request.who.user),
+		account:     account,
 		client:      f.request.client,
 		relay:       at,
 		permissions: make(map[netip.Addr]struct{}),
@@ -98,6 +107,8 @@ func (e evenPort) Close() error {
 // counts, reports and filters what passes.
 type allocation struct {
 	net.PacketConn
+	// core is the PacketConn when the core forwards for it, else nil.
+	core          *forward.Relay
 	front         *front
 	who           identity
 	account       *account
@@ -107,6 +118,9 @@ type allocation struct {
 	// allocation has read and not yet sent; it belongs to that goroutine.
 	inFlight int
 	ended    sync.Once
+	// gone is set when the allocation has ended, for those that may not wait for
+	// mu.
+	gone atomic.Bool
 
 	mu     sync.RWMutex
 	closed bool
@@ -227,6 +241,7 @@ func (a *allocation) Close() error {
 		return nil
 	}
 	a.closed = true
+	a.gone.Store(true)
 	permissions, channels := len(a.permissions), len(a.channels)
 	a.mu.Unlock()
 

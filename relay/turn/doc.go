@@ -31,12 +31,13 @@
 // On the other side of the engine, each allocation has a relay socket wrapped in
 // an allocation (allocation.go), which counts, reports and filters what passes.
 //
-// The forwarding core (relay/forward) will take its packets at these two places:
-// ChannelData in the front, before the engine sees it, and datagrams from peers
-// with a bound channel in the allocation. Both must ask quotas.spend first, which is
-// the bandwidth quota. The events of channels and allocations
-// say what is bound, and everything that the core does not know goes on to the
-// engine as before.
+// On the machine's own sockets the forwarding core (relay/forward) stands in the
+// place of both sockets, of the front's and of the allocation's (core.go): packets
+// of bound channels between UDP clients and peers do not come to the engine at all,
+// and everything else does as before. The engine's events of channels and
+// permissions say what is bound. On simulated sockets, on systems other than Linux,
+// and when Config.OnRelayed wants to see each payload, all packets go through the
+// engine; so do those of clients on TCP, TLS and DTLS.
 //
 // A client's credential says user and call; quotas count by user, and what one call
 // allocated only the same user in the same call can use (credential.go). Which peers

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/callpath/callpath/relay/forward"
 	"github.com/pion/stun/v4"
 	engine "github.com/pion/turn/v5"
 )
@@ -26,6 +27,8 @@ type front struct {
 	guest *guest
 	// at is the address that clients reached.
 	at netip.AddrPort
+	// listener is the PacketConn when the core forwards for it, else nil.
+	listener *forward.Listener
 
 	// These belong to the engine's reading goroutine: the request, the one that
 	// waits for the engine's nonce, and that nonce (challenge.go).
@@ -70,6 +73,9 @@ func newFront(s *Server, t Transport, conn net.PacketConn) (*front, error) {
 	}
 	if !f.at.IsValid() {
 		return nil, fmt.Errorf("local address %v of a %s socket is not an address and port", conn.LocalAddr(), t)
+	}
+	if err := f.takeOver(); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

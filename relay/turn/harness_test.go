@@ -47,8 +47,15 @@ type rig struct {
 	relayed []turn.Relayed
 }
 
-// newRig starts a relay that permits loopback peers; change may change that.
-func newRig(t *testing.T, change func(*turn.Config)) *rig {
+// newRig starts a relay that permits loopback peers; change may change that. The
+// packets of bound channels over UDP are the forwarding core's.
+func newRig(t *testing.T, change func(*turn.Config)) *rig { return start(t, false, change) }
+
+// newObservedRig starts a relay that tells of each payload, so that all packets are
+// the engine's.
+func newObservedRig(t *testing.T) *rig { return start(t, true, nil) }
+
+func start(t *testing.T, observed bool, change func(*turn.Config)) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	r.changed = sync.NewCond(&r.mu)
@@ -76,12 +83,14 @@ func newRig(t *testing.T, change func(*turn.Config)) *rig {
 			r.events = append(r.events, e)
 			r.changed.Broadcast()
 		},
-		OnRelayed: func(p turn.Relayed) {
+	}
+	if observed {
+		cfg.OnRelayed = func(p turn.Relayed) {
 			p.Payload = append([]byte(nil), p.Payload...)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.relayed = append(r.relayed, p)
-		},
+		}
 	}
 	if change != nil {
 		change(&cfg)

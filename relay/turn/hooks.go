@@ -126,6 +126,7 @@ func (f *front) events() engine.EventHandler {
 		OnPermissionCreated: func(from, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
 			if addr, ok := netip.AddrFromSlice(peer); ok {
 				if a := find(from, at); a != nil && a.addPermission(addr.Unmap()) {
+					a.permit(addr, true)
 					e := a.event(PermissionCreated)
 					e.Peer = netip.AddrPortFrom(addr.Unmap(), 0)
 					f.server.report(e)
@@ -135,19 +136,22 @@ func (f *front) events() engine.EventHandler {
 		OnPermissionDeleted: func(from, _ net.Addr, _, _, _ string, at net.Addr, peer net.IP) {
 			if addr, ok := netip.AddrFromSlice(peer); ok {
 				if a := find(from, at); a != nil {
+					a.permit(addr, false)
 					a.removePermission(addr.Unmap())
 				}
 			}
 		},
 		OnChannelCreated: func(from, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
 			if a := find(from, at); a != nil && a.addChannel(addrPort(peer)) {
+				a.bind(number, addrPort(peer))
 				e := a.event(ChannelBound)
 				e.Peer, e.Channel = addrPort(peer), number
 				f.server.report(e)
 			}
 		},
-		OnChannelDeleted: func(from, _ net.Addr, _, _, _ string, at, peer net.Addr, _ uint16) {
+		OnChannelDeleted: func(from, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
 			if a := find(from, at); a != nil {
+				a.unbind(number)
 				a.removeChannel(addrPort(peer))
 			}
 		},

@@ -113,6 +113,17 @@ func (o *own) reaches(peer netip.AddrPort, live *registry) bool {
 	return true
 }
 
+// guard returns what says whether a channel's datagrams still may go to peer, which
+// could be reached when it was bound; nil when that cannot change. When it says no,
+// reaches has the last word.
+func (o *own) guard(peer netip.AddrPort, live *registry) func() bool {
+	if addr := peer.Addr(); !o.relayed[addr] || o.allowed[addr] {
+		return nil
+	}
+	target := live.get(peer)
+	return func() bool { return target != nil && !target.gone.Load() }
+}
+
 // addrPort is the address of a library's net.Addr, IPv4 always as IPv4; the zero
 // value where it is none.
 func addrPort(a net.Addr) netip.AddrPort {

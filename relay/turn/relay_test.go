@@ -95,7 +95,7 @@ func TestPayloadsReachThePeerAndComeBackUnchanged(t *testing.T) {
 	}{{"turn v5 client", allocate5}, {"turn v3 client", allocate3}} {
 		for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS} {
 			t.Run(fmt.Sprintf("%s over %s", c.name, transport), func(t *testing.T) {
-				r := newRig(t, nil)
+				r := newObservedRig(t)
 				peer := echo(t)
 				username, password := r.credential("alice", "call-1")
 				relayed, err := c.allocate(t, r, transport, username, password)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/callpath/callpath/relay/forward"
 )
 
 // Server is a running relay. Its methods are safe for concurrent use.
@@ -18,6 +20,8 @@ type Server struct {
 	ports     *ports
 	own       own
 	engineLog *engineLog
+	// core forwards the packets of bound channels; nil when the engine does.
+	core      *forward.Core
 	nonces    *nonces
 	strangers *strangers
 	doors     *doors
@@ -114,6 +118,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.shared.Store(&cfg.Secrets)
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.core = newCore(&cfg)
 	for _, pc := range cfg.PacketConns {
 		if err := s.serve(UDP, pc, nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("transport relay: %w", err), s.Close())
@@ -130,15 +135,16 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	connections := s.connections
 	s.mu.Unlock()
+	forwarded := s.forwarded()
 	return Stats{
 		Allocations:     s.allocations.count(),
 		Permissions:     int(s.counters.permissions.Load()),
 		Channels:        int(s.counters.channels.Load()),
 		Connections:     connections,
-		Packets:         s.counters.packets.Load(),
-		BytesIn:         s.counters.bytesIn.Load(),
-		BytesOut:        s.counters.bytesOut.Load(),
-		Dropped:         s.counters.dropped.Load(),
+		Packets:         s.counters.packets.Load() + forwarded.Packets,
+		BytesIn:         s.counters.bytesIn.Load() + forwarded.Bytes + forwarded.DroppedBytes,
+		BytesOut:        s.counters.bytesOut.Load() + forwarded.Bytes,
+		Dropped:         s.counters.dropped.Load() + forwarded.Dropped,
 		Unauthenticated: s.counters.unauthenticated.Load(),
 		Refused:         s.counters.refused.Load(),
 		OverBandwidth:   s.counters.overBandwidth.Load(),
@@ -176,13 +182,14 @@ func (s *Server) Close() error {
 			}
 		}
 		for _, f := range fronts {
-			if f.transport != UDP {
-				f.PacketConn.Close()
-			}
+			f.PacketConn.Close()
 		}
 	}
 	s.running.Wait()
 	s.engineLog.end()
+	if s.core != nil {
+		errs = append(errs, s.core.Close())
+	}
 	return errors.Join(errs...)
 }
 

@@ -1,0 +1,31 @@
+// Package forward moves media packets between sockets: what a TURN relay (RFC 8656)
+// has bound a channel for goes from client to peer and from peer to client without
+// coming to the relay's protocol engine. It opens nothing, decrypts nothing, and
+// knows no users, calls or timers.
+//
+// A Core stands between an engine and its UDP sockets. The engine's owner gives the
+// listening socket to Core.Listen and each allocation's relay socket to
+// Listener.Relay, and reads from what it gets instead: the same messages, but for
+// those that the core has forwarded. By Relay.Bind, Relay.Unbind and Relay.Permit it
+// says what is bound and permitted. Expiry is not a second clock here: the engine's
+// timers end a binding, and its owner calls Unbind.
+//
+// # How a packet goes
+//
+// A worker (worker_linux.go) waits for its sockets with epoll. What has come is read
+// into the worker's inbox, found in tables that are read without locks (table.go,
+// flow.go), and put into an outbox, which sends all of it at once: packets of one
+// flow, of one size, as one message that the kernel cuts (UDP_SEGMENT), and messages
+// of one socket in one system call. Likewise the kernel gives packets of one sender
+// that came together as one (UDP_GRO). Nothing is allocated for a packet, and no
+// goroutine waits for another. What is not for the core goes into a queue, from which
+// the engine reads.
+//
+// What the core takes: ChannelData of a bound channel, Send indications that have
+// nothing but the peer's address and data, if the peer has a channel and a
+// permission, and datagrams from peers with a channel. Everything else is the
+// engine's, as are connections (TCP, TLS, DTLS): their ChannelData is cut from a
+// stream that may wait for the client, and workers must not wait.
+//
+// Start reading at Core, then end.ready and Relay.ready, then outbox.
+package forward

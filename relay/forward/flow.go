@@ -1,0 +1,154 @@
+package forward
+
+import (
+	"net"
+	"net/netip"
+	"sync/atomic"
+)
+
+// Allocation is what Listener.Relay takes over.
+type Allocation struct {
+	// Client is whose it is, Conn its relay socket.
+	Client netip.AddrPort
+	Conn   net.PacketConn
+	// Spend, when not nil, is asked for each payload that would be forwarded, with
+	// its size. When it says no the payload is dropped. It is called by workers: it
+	// must be quick and must not wait.
+	Spend func(payload int) bool
+}
+
+// Binding is one channel of an allocation.
+type Binding struct {
+	Channel uint16
+	Peer    netip.AddrPort
+	// Reachable, when not nil, is asked before each run of packets to the peer.
+	// While it says no, they go to the engine. It is called by workers: it must be
+	// quick and must not wait.
+	Reachable func() bool
+}
+
+// Count is what went one way through a flow.
+type Count struct {
+	// Packets and Bytes count payloads that were sent on.
+	Packets, Bytes uint64
+	// Dropped and DroppedBytes count payloads that could not be sent.
+	Dropped, DroppedBytes uint64
+}
+
+func (c *Count) add(o Count) {
+	c.Packets += o.Packets
+	c.Bytes += o.Bytes
+	c.Dropped += o.Dropped
+	c.DroppedBytes += o.DroppedBytes
+}
+
+// FlowStats are the figures of one live flow.
+type FlowStats struct {
+	Client, Relay, Peer netip.AddrPort
+	Channel             uint16
+	ToPeer, ToClient    Count
+}
+
+// flow is a bound channel: what a packet needs on its way, and what is counted.
+// Everything but the counters and permitted is fixed before a worker can see it.
+type flow struct {
+	channel   uint16
+	permitted atomic.Bool // the peer's address has a permission
+	id        uint32
+	peer      endpoint
+	to        sockaddr // the peer, as the relay socket writes it
+	reachable func() bool
+
+	// The two directions may be on different workers, so on different cache lines.
+	_                [64]byte
+	toPeer, toClient counter
+}
+
+type counter struct {
+	packets, bytes, dropped, droppedBytes atomic.Uint64
+	_                                     [32]byte
+}
+
+// sent counts a run before it is sent, so that whoever has received a packet finds
+// it counted; failed takes back what could not be sent.
+func (c *counter) sent(packets, bytes int) {
+	c.packets.Add(uint64(packets))
+	c.bytes.Add(uint64(bytes))
+}
+
+func (c *counter) failed(packets, bytes int) {
+	c.packets.Add(-uint64(packets))
+	c.bytes.Add(-uint64(bytes))
+	c.dropped.Add(uint64(packets))
+	c.droppedBytes.Add(uint64(bytes))
+}
+
+func (c *counter) load() Count {
+	return Count{
+		Packets: c.packets.Load(), Bytes: c.bytes.Load(),
+		Dropped: c.dropped.Load(), DroppedBytes: c.droppedBytes.Load(),
+	}
+}
+
+// flows are the bound channels of one allocation. They never change: a binding
+// that comes or goes makes new ones, which replace these at once (Relay.flows).
+type flows struct {
+	all []*flow
+	// numbers and peers are hash tables with open addressing, a power of two long
+	// and at most half full.
+	numbers, peers []*flow
+}
+
+var noFlows = new(flows)
+
+func newFlows(all []*flow) *flows {
+	if len(all) == 0 {
+		return noFlows
+	}
+	size := 2
+	for size < 2*len(all) {
+		size *= 2
+	}
+	f := &flows{all, make([]*flow, size), make([]*flow, size)}
+	for _, x := range all {
+		f.numbers[free(f.numbers, uint64(x.channel))] = x
+		f.peers[free(f.peers, peerHash(x.peer))] = x
+	}
+	return f
+}
+
+func free(slots []*flow, hash uint64) uint64 {
+	mask := uint64(len(slots) - 1)
+	for hash &= mask; slots[hash] != nil; hash = (hash + 1) & mask {
+	}
+	return hash
+}
+
+// peerHash needs no seed: a client can only slow itself down.
+func peerHash(e endpoint) uint64 { return e.lo ^ e.hi ^ uint64(e.port) ^ uint64(e.port)>>8 }
+
+func (f *flows) byChannel(channel uint16) *flow {
+	if len(f.numbers) == 0 {
+		return nil
+	}
+	mask := uint64(len(f.numbers) - 1)
+	for i := uint64(channel) & mask; f.numbers[i] != nil; i = (i + 1) & mask {
+		if f.numbers[i].channel == channel {
+			return f.numbers[i]
+		}
+	}
+	return nil
+}
+
+func (f *flows) byPeer(peer endpoint) *flow {
+	if len(f.peers) == 0 {
+		return nil
+	}
+	mask := uint64(len(f.peers) - 1)
+	for i := peerHash(peer) & mask; f.peers[i] != nil; i = (i + 1) & mask {
+		if f.peers[i].peer == peer {
+			return f.peers[i]
+		}
+	}
+	return nil
+}
