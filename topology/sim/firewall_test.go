@@ -3,8 +3,10 @@ package sim_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,31 +42,28 @@ func serveEcho(t *testing.T, i *sim.Internet, host, address string) {
 	if err != nil {
 		t.Fatalf("%s: listen %s: %v", host, address, err)
 	}
-	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
 	t.Cleanup(func() {
+		cancel()
 		_ = l.Close()
-		<-done
+		serving.Wait()
 	})
-	go func() {
-		defer close(done)
+	serving.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			buf := make([]byte, 1<<16)
-			for {
-				n, err := c.Read(buf)
-				if err != nil {
-					break
-				}
-				if _, err := c.Write(buf[:n]); err != nil {
-					break
-				}
-			}
-			_ = c.Close()
+			// The other end may be gone without a word.
+			stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+			serving.Go(func() {
+				defer stop()
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
 		}
-	}()
+	})
 }
 
 func dial(t *testing.T, i *sim.Internet, host, network, address string) net.Conn {
