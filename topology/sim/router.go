@@ -113,7 +113,6 @@ func (r *router) reply(data []byte) {
 // subnet is a segment with the hosts on it, and the router that serves it.
 type subnet struct {
 	net      *Internet
-	site     string
 	name     string
 	prefixes []netip.Prefix
 	router   *router

@@ -10,8 +10,10 @@
 // The NAT translates within a family (IPv4 to IPv4, IPv6 to IPv6) and only a
 // family of which it has external addresses. It does no application-level
 // gateways, no port overloading, no port parity, and takes whole packets only:
-// fragments are put together before they get here (packet.Reassembler). It forgets
-// idle mappings when packets pass, so that it needs no goroutine.
+// fragments are put together before they get here (packet.Reassembler). What it does
+// not let in it drops in silence, an unsolicited TCP SYN too (RFC 5382, REQ-4, wants
+// no answer for 6 seconds; here there is none). It forgets idle mappings when
+// packets pass, so that it needs no goroutine.
 //
 // Start reading at NAT.Outbound.
 package nat
