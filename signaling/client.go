@@ -18,7 +18,8 @@ import (
 	"github.com/callpath/callpath/signaling/callstate"
 )
 
-// ClientConfig configures a Client. BaseURL, User and Secret are required.
+// ClientConfig configures a Client. BaseURL is required, and either Token or both
+// User and Secret.
 type ClientConfig struct {
 	// BaseURL is the controller's, for example "https://signaling.example".
 	BaseURL string
@@ -28,6 +29,10 @@ type ClientConfig struct {
 	RootCAs *x509.CertPool
 	User    string
 	Secret  string
+	// Token, when set, takes the place of Secret: it gets a new access token
+	// from whoever issues them. It is called for the first request and whenever
+	// the controller refuses the last token, by one goroutine at a time.
+	Token func(ctx context.Context) (string, error)
 	// Log is slog.Default when nil.
 	Log *slog.Logger
 }
@@ -76,9 +81,11 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("signaling: ClientConfig.BaseURL: %w", err)
 	case base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.User != nil:
 		return nil, fmt.Errorf("signaling: ClientConfig.BaseURL is %q, wanted https://HOST", base.Redacted())
-	case !validUserID(cfg.User):
+	case cfg.Token != nil && cfg.Secret != "":
+		return nil, errors.New("signaling: ClientConfig.Token and Secret are both set, wanted one of them")
+	case cfg.Token == nil && !validUserID(cfg.User):
 		return nil, fmt.Errorf("signaling: ClientConfig.User is %q, wanted a user's ID", cfg.User)
-	case cfg.Secret == "":
+	case cfg.Token == nil && cfg.Secret == "":
 		return nil, errors.New("signaling: ClientConfig.Secret is empty")
 	}
 	if cfg.Log == nil {

@@ -82,6 +82,19 @@ func (c *Client) signIn(ctx context.Context, old string) error {
 	if c.currentToken() != old {
 		return nil
 	}
+	if c.cfg.Token != nil {
+		token, err := c.cfg.Token(ctx)
+		if err == nil && token == "" {
+			err = errors.New("it is empty")
+		}
+		if err != nil {
+			return fmt.Errorf("signaling: no access token: %w", err)
+		}
+		c.mu.Lock()
+		c.token = token
+		c.mu.Unlock()
+		return nil
+	}
 	body, err := encode(signInRequest{User: c.cfg.User, Secret: c.cfg.Secret})
 	if err != nil {
 		return fmt.Errorf("signaling: sign-in: %w", err)

@@ -27,9 +27,13 @@ type User struct {
 	Secret string
 }
 
-// Config configures a Controller. Users and TURN are required.
+// Config configures a Controller. TURN is required, and either Users or Verifier.
 type Config struct {
+	// Users sign in with their secret at the controller itself.
 	Users []User
+	// Verifier takes the place of Users: it knows the tokens that others issue,
+	// and there is no sign-in here.
+	Verifier Verifier
 	// TURN mints the ICE servers and their time-limited credential for one user
 	// in one call. It may be called from several goroutines at once.
 	TURN func(user, call string) ([]ICEServer, error)
@@ -81,6 +85,9 @@ type Limits struct {
 	// TokensPerUser is how many sign-ins of a user are valid at once, the
 	// oldest being dropped; 8.
 	TokensPerUser int
+	// Users is how many users there may be at once when a Verifier brings
+	// them; 10,000. Those who have left and have no calls make room.
+	Users int
 }
 
 // Controller is the signaling controller. It is safe for concurrent use; whoever
@@ -105,6 +112,7 @@ type Controller struct {
 	calls    map[string]*call
 	timers   map[*timer]struct{}
 	misses   misses
+	swept    time.Time // when makeRoom last looked
 }
 
 // NewController checks cfg and returns a controller, which serves nothing until
@@ -150,8 +158,12 @@ func NewController(cfg Config) (*Controller, error) {
 		}
 		c.users[u.ID] = known
 	}
-	if len(c.users) == 0 {
-		return nil, errors.New("signaling: Config.Users is empty, wanted at least one user")
+	switch {
+	case cfg.Verifier == nil && len(c.users) == 0:
+		return nil, errors.New("signaling: Config.Users is empty, wanted at least one user, or a Config.Verifier")
+	case cfg.Verifier != nil && len(c.users) > 0:
+		// Two ways to be "alice" would let one pass for the other.
+		return nil, errors.New("signaling: Config.Users and Config.Verifier are both set, wanted one of them")
 	}
 	c.cfg.Users = nil // they hold the secrets
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -212,6 +224,7 @@ func (l *Limits) complete() error {
 		{"Candidates", &l.Candidates, 256, 1},
 		{"CallsPerUser", &l.CallsPerUser, 1, 1},
 		{"TokensPerUser", &l.TokensPerUser, 8, 1},
+		{"Users", &l.Users, 10_000, 1},
 	} {
 		if *f.field == 0 {
 			*f.field = f.standard

@@ -32,9 +32,11 @@
 // WebSocket RFC 6455, bearer tokens RFC 6750, problem details RFC 9457, and
 // OASIS Repeatable Requests 1.0 for requests that are sent again.
 //
-// One client at a time serves a user; the newest WebSocket wins. Identity is a
-// shared secret and an opaque token; signed tokens take the place of the type
-// tokens, which is the only thing that knows what a token is.
+// One client at a time serves a user; the newest WebSocket wins. Who that is, is
+// known in one of two ways. By Config.Users, as scenarios have it: a shared secret
+// for an opaque token, of which the type tokens alone knows. Or by Config.Verifier,
+// as package identity has it for real clients: an issuer's signed access token,
+// with the scope "voip", of which the controller knows only the Bearer.
 //
 // Start reading at Config; then rest.go for how a request comes in, act.go for
 // what it does to a call, mailbox.go and websocket.go for how the other side

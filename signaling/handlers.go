@@ -12,6 +12,10 @@ import (
 // postSignIn gives out a token. It needs no request ID: a sign-in that is sent
 // again gives another token, and no token is kept to be given out twice.
 func (c *Controller) postSignIn(w http.ResponseWriter, r *http.Request) {
+	if c.cfg.Verifier != nil {
+		refuse(w, problem(CodeNotFound, "there is no sign-in here; get a token from the issuer"))
+		return
+	}
 	var in signInRequest
 	if _, p := c.read(w, r, &in); p != nil {
 		refuse(w, p)

@@ -46,6 +46,7 @@ const (
 	CodeSDES            = "sdes-refused"       // 422: keys in the SDP (a=crypto)
 	CodeBadCandidate    = "bad-candidate"      // 422
 	CodeUnauthorized    = "unauthorized"       // 401
+	CodeScope           = "insufficient-scope" // 403: the token is for something else
 	CodeForbiddenOrigin = "forbidden-origin"   // 403
 	CodeNotFound        = "not-found"          // 404: no such resource, or not the user's
 	CodeCalleeUnknown   = "callee-unknown"     // 404, as SIP 404
@@ -72,6 +73,7 @@ var statusOf = map[string]int{
 	CodeSDES:            http.StatusUnprocessableEntity,
 	CodeBadCandidate:    http.StatusUnprocessableEntity,
 	CodeUnauthorized:    http.StatusUnauthorized,
+	CodeScope:           http.StatusForbidden,
 	CodeForbiddenOrigin: http.StatusForbidden,
 	CodeNotFound:        http.StatusNotFound,
 	CodeCalleeUnknown:   http.StatusNotFound,

@@ -197,24 +197,21 @@ func inWords(err error) string {
 // authenticate finds who sent a request (RFC 6750, section 2.1), or refuses it.
 func (c *Controller) authenticate(w http.ResponseWriter, r *http.Request, token string) (actor, bool) {
 	by := actor{remote: r.RemoteAddr}
+	verified, why := c.verify(r, token)
 	c.mu.Lock()
 	p := c.closing()
 	if p == nil {
-		var why string
-		by.grant, why = c.tokens.check(token, c.cfg.Now())
-		if by.grant == nil {
-			if token == "" {
-				why = "there is no bearer token"
-			}
-			p = problem(CodeUnauthorized, "%s; sign in", why)
-		} else {
+		if by.grant, why, p = c.grant(token, verified, why); p == nil {
 			by.user = by.grant.user
 		}
 		c.audit(ruleToken, p == nil, why, by.event(nil))
 	}
 	c.mu.Unlock()
 	if p != nil {
-		if token != "" && p.Code == CodeUnauthorized {
+		switch {
+		case p.Code == CodeScope:
+			w.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+ScopeVoIP+`"`)
+		case token != "" && p.Code == CodeUnauthorized:
 			w.Header().Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
 		}
 		refuse(w, p)

@@ -20,11 +20,12 @@ type grant struct {
 	hash    tokenHash
 	user    *user
 	expires time.Time
+	bearer  *Bearer // of a token that Config.Verifier accepted, else nil
 }
 
 // tokens are the bearer tokens in use: opaque, random, kept as hashes, and valid
-// until they expire or newer ones push them out. It is the only thing that knows
-// what a token is. Controller.mu guards it.
+// until they expire or newer ones push them out. With Config.Verifier none is
+// issued. Controller.mu guards it.
 type tokens struct {
 	lifetime time.Duration
 	perUser  int

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"time"
 )
 
 const (
@@ -16,10 +17,14 @@ const (
 )
 
 // user is somebody who may sign in, with what the controller keeps of them.
-// Controller.mu guards all but the first fields, which never change.
+// Controller.mu guards all but id, which never changes.
 type user struct {
 	id, name, client string
-	salt, hash       []byte
+	// salt and hash are of the shared secret; a user that a token has brought
+	// has none.
+	salt, hash []byte
+	// seen is when a token last brought the user.
+	seen time.Time
 
 	grants  []*grant // oldest first
 	box     mailbox
@@ -38,7 +43,7 @@ func newUser(u User, queue int, rand io.Reader) (*user, error) {
 	if !validUserID(u.ID) {
 		return nil, fmt.Errorf(`signaling: User.ID is %q, wanted 1 to %d letters, digits or any of "._-@"`, u.ID, maxUserID)
 	}
-	if u.Client != "acs" && u.Client != "teams" {
+	if !validClient(u.Client) {
 		return nil, fmt.Errorf("signaling: User.Client of %s is %q; valid: acs, teams", u.ID, u.Client)
 	}
 	if n := len(u.Secret); n < minSecret || n > maxSecret {
@@ -68,6 +73,8 @@ func hashSecret(salt []byte, secret string) []byte {
 	mac.Write([]byte(secret))
 	return mac.Sum(nil)
 }
+
+func validClient(client string) bool { return client == "acs" || client == "teams" }
 
 func validUserID(id string) bool {
 	if id == "" || len(id) > maxUserID {

@@ -360,7 +360,7 @@ func (c *Controller) ping(ctx context.Context, cancel context.CancelFunc, s *ses
 func (c *Controller) granted(s *session) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	valid := c.tokens.valid(s.by.grant, c.cfg.Now())
+	valid := c.holds(s.by.grant)
 	if !valid {
 		c.audit(ruleToken, false, "the token of an open WebSocket has ended", s.by.event(nil))
 	}
