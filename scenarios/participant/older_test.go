@@ -9,6 +9,7 @@ import (
 // TestOlder calls between a current and an older stack, and over an older TURN
 // client, in both directions.
 func TestOlder(t *testing.T) {
+	t.Parallel()
 	old := language.Participant{DTLS: language.DTLS{Stack: "v2"}}
 	oldTURN := language.Participant{TURNClient: "v3", ICE: "relay"}
 	tests := []struct {
@@ -33,6 +34,7 @@ func TestOlder(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			r, alice, bob := both(t, test.alice, test.bob)
 			ctx := testContext(t)
 			flows(ctx, t, alice, 30)
@@ -43,7 +45,7 @@ func TestOlder(t *testing.T) {
 			}
 			judge(t, alice)
 			judge(t, bob)
-			if _, searched, plaintext := r.view.Counts(); plaintext > 0 {
+			if _, searched, plaintext := r.View.Counts(); plaintext > 0 {
 				t.Errorf("the relay saw plaintext in %d of %d payloads", plaintext, searched)
 			}
 		})
@@ -52,8 +54,10 @@ func TestOlder(t *testing.T) {
 
 // TestOlderRenegotiates holds, resumes and restarts ICE on an older stack.
 func TestOlderRenegotiates(t *testing.T) {
+	t.Parallel()
 	for _, by := range []string{"alice", "bob"} {
 		t.Run(by, func(t *testing.T) {
+			t.Parallel()
 			_, alice, bob := both(t, language.Participant{DTLS: language.DTLS{Stack: "v2"}}, language.Participant{})
 			ctx := testContext(t)
 			who := alice

@@ -105,7 +105,7 @@ type Endpoint interface {
 	Answer(offer string) (sdp string, err error)
 	// Accept applies the answer to the last Offer.
 	Accept(answer string) error
-	// Rollback withdraws the last Offer.
+	// Rollback withdraws the last Offer, one that was not the first.
 	Rollback() error
 	// Servers replaces the servers for the next gathering.
 	Servers(servers []signaling.ICEServer) error

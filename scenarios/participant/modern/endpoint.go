@@ -28,6 +28,8 @@ type Endpoint struct {
 	sent    []media.Format
 	senders []*sender
 	readers sync.WaitGroup
+	// pending is a re-offer that has no answer yet; who negotiates has it.
+	pending *webrtc.SessionDescription
 
 	mu      sync.Mutex
 	closing bool            // no reader begins any more
@@ -135,7 +137,11 @@ func (e *Endpoint) Offer(restart bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("offer: %w", err)
 	}
-	if err := e.pc.SetLocalDescription(offer); err != nil {
+	if e.pc.CurrentRemoteDescription() != nil {
+		// A local offer cannot be rolled back in this stack, so a re-offer
+		// becomes the local description together with its answer.
+		e.pending = &offer
+	} else if err := e.pc.SetLocalDescription(offer); err != nil {
 		return "", fmt.Errorf("local offer: %w", err)
 	}
 	return e.older.Relabel(offer.SDP), nil
@@ -157,7 +163,15 @@ func (e *Endpoint) Answer(offer string) (string, error) {
 }
 
 // Accept implements endpoint.Endpoint.
-func (e *Endpoint) Accept(answer string) error { return e.remote(webrtc.SDPTypeAnswer, answer) }
+func (e *Endpoint) Accept(answer string) error {
+	if e.pending != nil {
+		if err := e.pc.SetLocalDescription(*e.pending); err != nil {
+			return fmt.Errorf("local offer: %w", err)
+		}
+		e.pending = nil
+	}
+	return e.remote(webrtc.SDPTypeAnswer, answer)
+}
 
 // remote applies a description of the other side.
 func (e *Endpoint) remote(kind webrtc.SDPType, text string) error {
@@ -181,11 +195,13 @@ func (e *Endpoint) remote(kind webrtc.SDPType, text string) error {
 	return nil
 }
 
-// Rollback implements endpoint.Endpoint.
+// Rollback implements endpoint.Endpoint. New credentials of a withdrawn restart
+// stay. The first offer cannot be withdrawn: its call ends.
 func (e *Endpoint) Rollback() error {
-	if err := e.pc.SetLocalDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeRollback}); err != nil {
-		return fmt.Errorf("rollback: %w", err)
+	if e.pending == nil {
+		return errors.New("there is no re-offer to roll back")
 	}
+	e.pending = nil
 	return nil
 }
 
