@@ -28,6 +28,6 @@ Exit codes: 0 every expectation met; 1 an expectation not met; 2 unusable input;
 	}
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.AddCommand(newRun(), newList(), newValidate(), newSchema(), newTopology())
+	root.AddCommand(newRun(), newList(), newValidate(), newSchema(), newTopology(), newBench(), newBenchSubject(), newBenchLoader())
 	return root
 }

@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+
+	"github.com/callpath/callpath/bench/load"
+	"github.com/callpath/callpath/bench/loader"
+	"github.com/callpath/callpath/bench/process"
+	"github.com/callpath/callpath/bench/subject"
+)
+
+// place is the addresses and CPUs of one session. Addresses are within
+// 127.0.0.0/8, all of which is this machine, so that ports never run out and nothing
+// else is met.
+type place struct {
+	server               netip.AddrPort
+	client, peer         netip.Addr
+	serverCPUs, loadCPUs []int
+}
+
+// newPlace chooses addresses by chance, so that two benchmarks on one machine
+// disturb only each other's figures.
+func newPlace(serverCPUs, loadCPUs []int) place {
+	net := [4]byte{127, byte(64 + rand.IntN(128)), byte(rand.IntN(256)), 0}
+	at := func(host byte) netip.Addr {
+		a := net
+		a[3] = host
+		return netip.AddrFrom4(a)
+	}
+	return place{netip.AddrPortFrom(at(1), 3478), at(2), at(3), serverCPUs, loadCPUs}
+}
+
+// session is a subject and a loader with its flows, both running. A nil subject is
+// the load sent straight to the sink.
+type session struct {
+	server  *process.Process // nil without a subject
+	loader  *process.Process
+	orders  *json.Encoder
+	answers *json.Decoder
+	Ready   loader.Ready
+}
+
+// open starts both and makes the flows.
+func (o Options) open(ctx context.Context, at place, s subject.Subject, l load.Load) (*session, error) {
+	secret := []byte(crand.Text())
+	cfg := loader.Config{
+		Scheme: loader.Direct, Server: at.server, Secret: secret, Client: at.client, Peer: at.peer,
+		Load: l, Seed: o.Seed, Coalesce: !o.Loose,
+	}
+	var run session
+	var err error
+	if s != nil {
+		run.server, err = s.Start(ctx, subject.Place{
+			Self: o.Self, Environment: o.Environment, Server: at.server, Secret: secret, CPUs: at.serverCPUs,
+		})
+		if err != nil {
+			return nil, err
+		}
+		cfg.Scheme, cfg.ServerProcess = s.Scheme(), run.server.PID()
+	}
+	run.loader, err = process.Start(process.Config{
+		Command: append(slices.Clone(o.Self), "bench-loader"), Environment: o.Environment, CPUs: at.loadCPUs,
+	})
+	if err != nil {
+		run.close()
+		return nil, err
+	}
+	run.orders, run.answers = json.NewEncoder(run.loader.In), json.NewDecoder(run.loader.Out)
+	answer, err := run.ask(ctx, cfg)
+	if err == nil && answer.Ready == nil {
+		err = errors.New("loader answered something else than that it is ready")
+	}
+	if err != nil {
+		run.close()
+		return nil, fmt.Errorf("make %d flows: %w", l.Flows, err)
+	}
+	run.Ready = *answer.Ready
+	return &run, nil
+}
+
+// step measures once.
+func (r *session) step(ctx context.Context, s loader.Step) (loader.Result, error) {
+	answer, err := r.ask(ctx, s)
+	if err == nil && answer.Result == nil {
+		err = errors.New("loader answered something else than a result")
+	}
+	if err != nil {
+		return loader.Result{}, err
+	}
+	return *answer.Result, nil
+}
+
+// ask gives the loader an order and reads its answer. When ctx ends, the loader is
+// stopped, which ends the reading.
+func (r *session) ask(ctx context.Context, order any) (loader.Answer, error) {
+	defer context.AfterFunc(ctx, r.loader.Stop)()
+	var answer loader.Answer
+	err := r.orders.Encode(order)
+	if err == nil {
+		err = r.answers.Decode(&answer)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return answer, ctx.Err()
+	case err != nil:
+		return answer, fmt.Errorf("loader: %w (%s) %s", err, r.loader.State(), r.loader.Said())
+	case answer.Error != "":
+		return answer, errors.New(answer.Error)
+	}
+	if r.server != nil {
+		select {
+		case <-r.server.Ended():
+			return answer, fmt.Errorf("the server ended: %s %s", r.server.State(), r.server.Said())
+		default:
+		}
+	}
+	return answer, nil
+}
+
+// close ends both processes and waits for them.
+func (r *session) close() {
+	if r.loader != nil {
+		r.loader.Stop()
+	}
+	if r.server != nil {
+		r.server.Stop()
+	}
+}

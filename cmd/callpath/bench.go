@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/callpath/callpath/bench"
+	benchload "github.com/callpath/callpath/bench/load"
+	"github.com/callpath/callpath/bench/loader"
+	benchreport "github.com/callpath/callpath/bench/report"
+	"github.com/callpath/callpath/bench/subject"
+)
+
+// benchFlags are the flags of the bench command, as given.
+type benchFlags struct {
+	bench.Options
+	studies []string
+	peers   []string
+	list    bool
+	json    bool
+	html    string
+	quiet   bool
+}
+
+func newBench() *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure relays side by side under the same load",
+		Long: `Measure this program's relay and others side by side: what a packet costs, the
+most packets per second, how long packets take, and how that changes with the
+number of flows.
+
+Every subject runs as a process of its own, on CPUs that are not the load
+generator's where there are enough, and gets the same packets from the same
+generator; in each round all subjects take their turn. Figures are medians over
+the rounds, ratios are medians of the ratios within each round. Everything is on
+this machine's loopback. --quick takes less than a minute; the whole suite takes
+much longer, and says how far it is.
+
+Exit codes are those of run; an interrupted benchmark prints what it has and
+exits with 1.`,
+		Example: `  callpath bench --quick
+  callpath bench --peer coturn --report bench.html
+  callpath bench --studies cost --loads spread,audio-5000 --subjects callpath,pion-v5 --peer coturn
+  callpath bench --list`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runBench(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.Quick, "quick", false, "a short form, of less than a minute")
+	flags.StringSliceVar(&f.Subjects, "subjects", nil, "what to measure, see --list")
+	flags.StringSliceVar(&f.peers, "peer", nil, "measure this installed relay too: coturn")
+	flags.StringSliceVar(&f.Loads, "loads", nil, "the loads, see --list")
+	flags.StringSliceVar(&f.studies, "studies", nil, "cost, peak, latency, flows")
+	flags.StringVar(&f.Against, "against", "", "the subject that ratios are to; without it coturn if measured, or else the first other than callpath")
+	flags.IntVar(&f.Rounds, "rounds", 0, fmt.Sprintf("how often each measurement is made, 1 to %d", bench.MaxRounds))
+	flags.DurationVar(&f.Duration, "duration", 0, fmt.Sprintf("how long one measurement takes, 50ms to %v", bench.MaxDuration))
+	flags.IntSliceVar(&f.FlowCounts, "flow-counts", nil, fmt.Sprintf("numbers of flows of the study flows, 1 to %d", benchload.MaxFlows))
+	flags.Float64Var(&f.Rate, "rate", 0, "the most packets/s of all loads but in the search for the peak")
+	flags.Uint64Var(&f.Seed, "seed", 1, "seed of when each flow begins")
+	flags.BoolVar(&f.Shared, "shared-cpus", false, "server and loader both on all CPUs, instead of each on one half")
+	flags.BoolVar(&f.Loose, "no-sink-gro", false, "the sink takes packets one by one, so that the relay pays for cutting its runs")
+	flags.BoolVar(&f.list, "list", false, "list subjects and loads, and measure nothing")
+	flags.BoolVar(&f.json, "json", false, "print the results as JSON")
+	flags.StringVar(&f.html, "report", "", "write a self-contained HTML report to `FILE`")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+	return cmd
+}
+
+// options are the benchmark's, or an error of the flags. A zero that was not given
+// means a default; one that was given is refused.
+func (f benchFlags) options() (bench.Options, error) {
+	o := f.Options
+	for _, s := range f.studies {
+		o.Studies = append(o.Studies, bench.Study(s))
+	}
+	for _, p := range f.peers {
+		if p != "coturn" {
+			return o, fmt.Errorf("--peer %q: wanted coturn", p)
+		}
+	}
+	if len(f.peers) > 0 && len(o.Subjects) == 0 {
+		o.Subjects = bench.DefaultSubjects(o.Quick)
+	}
+	for _, p := range f.peers {
+		if !slices.Contains(o.Subjects, p) {
+			o.Subjects = append(o.Subjects, p)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return o, err
+	}
+	o.Self = []string{self}
+	return o, o.Check()
+}
+
+func runBench(ctx context.Context, out, errOut io.Writer, f benchFlags) error {
+	if f.list {
+		return listBench(out)
+	}
+	o, err := f.options()
+	if err != nil {
+		return input(err)
+	}
+	show := newBenchProgress(errOut, f.quiet)
+	o.OnProgress = show.step
+	report, err := bench.Run(ctx, o)
+	show.close()
+	if err != nil {
+		return fault(err)
+	}
+	if f.html != "" {
+		if err := writeWhole(f.html, func(w io.Writer) error { return benchreport.HTML(w, report) }); err != nil {
+			return fault(err)
+		}
+	}
+	write := func() error { return benchreport.Text(out, report) }
+	if f.json {
+		write = func() error { return benchreport.JSON(out, report) }
+	}
+	if err := write(); err != nil {
+		return fault(err)
+	}
+	if ctx.Err() != nil {
+		return &exitError{exitUnmet, errTold}
+	}
+	return nil
+}
+
+func listBench(out io.Writer) error {
+	fmt.Fprintln(out, "subjects")
+	for _, s := range subject.All() {
+		state := s.Summary()
+		if err := s.Available(); err != nil {
+			state = err.Error()
+		}
+		fmt.Fprintf(out, "  %-18s %s\n", s.Name(), state)
+	}
+	fmt.Fprintln(out, "loads")
+	for _, l := range benchload.Catalog() {
+		fmt.Fprintf(out, "  %-18s %s\n", l.Name, l.Summary)
+	}
+	return nil
+}
+
+// newBenchSubject and newBenchLoader are what the benchmark starts.
+func newBenchSubject() *cobra.Command {
+	return &cobra.Command{
+		Use: "bench-subject NAME", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return child(subject.Serve(cmd.Context(), args[0], cmd.InOrStdin(), cmd.OutOrStdout()))
+		},
+	}
+}
+
+func newBenchLoader() *cobra.Command {
+	return &cobra.Command{
+		Use: "bench-loader", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return child(loader.Serve(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout()))
+		},
+	}
+}
+
+func child(err error) error {
+	if err != nil {
+		return fault(err)
+	}
+	return nil
+}
+
+// benchProgress shows how far a benchmark is: a bar in a terminal, a line now and
+// then otherwise, nothing when quiet.
+type benchProgress struct {
+	w     io.Writer
+	quiet bool
+	bars  *mpb.Progress
+	bar   *mpb.Bar
+	last  time.Time
+
+	mu    sync.Mutex
+	doing string
+}
+
+func newBenchProgress(w io.Writer, quiet bool) *benchProgress {
+	p := &benchProgress{w: w, quiet: quiet}
+	if !quiet && isTerminal(w) {
+		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(120*time.Millisecond))
+		p.bar = p.bars.AddBar(1, mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.CountersNoUnit("%d/%d", decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				return p.doing
+			}), decor.Elapsed(decor.ET_STYLE_GO, decor.WCSyncSpace)))
+	}
+	return p
+}
+
+// step is the benchmark's OnProgress, which calls it from one goroutine.
+func (p *benchProgress) step(s bench.Progress) {
+	p.mu.Lock()
+	p.doing = s.Doing
+	p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.SetTotal(int64(s.Of)+1, false)
+		p.bar.SetCurrent(int64(s.Done))
+		return
+	}
+	const every = 2 * time.Second
+	if p.quiet || time.Since(p.last) < every {
+		return
+	}
+	p.last = time.Now()
+	fmt.Fprintf(p.w, "[%d/%d] %s\n", s.Done, s.Of, s.Doing)
+}
+
+func (p *benchProgress) close() {
+	if p.bar != nil {
+		p.bar.SetTotal(-1, true)
+		p.bars.Wait()
+	}
+}
