@@ -85,9 +85,9 @@ func send(p []byte) (peer endpoint, payload []byte, ok bool) {
 func xorAddress(value, pad []byte) (endpoint, bool) {
 	var e endpoint
 	switch {
-	case len(value) == 8 && value[1] == familyIPv4:
+	case len(value) == 8 && binary.BigEndian.Uint16(value) == familyIPv4:
 		e.lo = mappedIPv4 | uint64(binary.BigEndian.Uint32(value[4:])^binary.BigEndian.Uint32(pad))
-	case len(value) == 20 && value[1] == familyIPv6:
+	case len(value) == 20 && binary.BigEndian.Uint16(value) == familyIPv6:
 		e.hi = binary.BigEndian.Uint64(value[4:]) ^ binary.BigEndian.Uint64(pad)
 		e.lo = binary.BigEndian.Uint64(value[12:]) ^ binary.BigEndian.Uint64(pad[8:])
 	default:

@@ -1,0 +1,309 @@
+package forward_test
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callpath/callpath/relay/turn"
+	"github.com/pion/stun/v4"
+)
+
+// world is a relay with clients and peers around it. Two worlds get the same
+// script, and what comes out of both must be the same.
+type world struct {
+	t       testing.TB
+	relay   netip.AddrPort
+	clients []*client
+	peers   []*inbox
+	// Each client can always be reached by two peers: one has a channel and one
+	// only a permission. What they send comes behind all that was sent before.
+	bound, permitted *inbox
+	// relayed are the relayed addresses of each client, in order.
+	relayed map[string]string
+	log     []string
+}
+
+const (
+	peersInWorld   = 4
+	clientsInWorld = 3
+	anchorChannel  = 0x4fff
+)
+
+func newWorld(t testing.TB, relay netip.AddrPort) *world {
+	w := &world{t: t, relay: relay, relayed: make(map[string]string)}
+	for i := range peersInWorld {
+		w.peers = append(w.peers, newPeer(t, fmt.Sprintf("127.0.1.%d", i+1)))
+	}
+	w.bound, w.permitted = newPeer(t, "127.0.2.1"), newPeer(t, "127.0.2.2")
+	for range clientsInWorld {
+		c := newClient(t, relay)
+		w.clients = append(w.clients, c)
+		w.allocate(c)
+	}
+	return w
+}
+
+func (w *world) allocate(c *client) {
+	c.allocate()
+	i := slices.Index(w.clients, c)
+	w.relayed[c.relayed.String()] = fmt.Sprintf("relay of client %d", i)
+	if !c.bind(anchorChannel, w.bound.at()) || !c.permit(w.permitted.at()) {
+		w.t.Fatal("anchors refused")
+	}
+}
+
+// settle waits until the relay has dealt with all that was sent.
+func (w *world) settle(step int) {
+	w.t.Helper()
+	mark := fmt.Sprintf("mark %d", step)
+	for i, c := range w.clients {
+		mark := fmt.Sprintf("%s of %d", mark, i)
+		// From the client: what the core forwards, and what comes to the engine.
+		c.send(channelData(anchorChannel, []byte(mark), 0, 0))
+		c.send(sendIndication(w.permitted.at(), []byte(mark)))
+		// From peers: by a channel, and by the engine's Data indication.
+		for _, p := range []*inbox{w.bound, w.permitted} {
+			_, err := p.conn.WriteToUDPAddrPort([]byte(mark), c.relayed)
+			ok(w.t, err)
+		}
+		w.bound.await("payload", mark)
+		w.permitted.await("payload", mark)
+		c.await("channel", mark)
+		c.await("data", mark)
+	}
+}
+
+// outcome is what everybody received, each in order, in words that are the same in
+// both worlds.
+func (w *world) outcome() []string {
+	names := map[string]string{}
+	for i, p := range w.peers {
+		names[p.at().String()] = fmt.Sprintf("peer %d", i)
+	}
+	names[w.bound.at().String()], names[w.permitted.at().String()] = "bound anchor", "permitted anchor"
+	for at, name := range w.relayed {
+		names[at] = name
+	}
+	var all []string
+	tell := func(who string, in *inbox) {
+		of := map[string][]string{}
+		for _, g := range in.received() {
+			name := cmp.Or(names[g.from], g.from)
+			if g.kind == "malformed" {
+				name = "nobody"
+			}
+			// What goes through the engine may be passed by what the core forwards.
+			way := g.kind + " from " + name
+			for _, slow := range []string{"software", "broken"} {
+				if strings.Contains(g.payload, slow) {
+					way = slow + " " + way
+				}
+			}
+			of[way] = append(of[way], g.payload)
+		}
+		for from, payloads := range of {
+			for i, p := range payloads {
+				all = append(all, fmt.Sprintf("%s: %s: %04d: %d bytes, %.40q", who, from, i, len(p), p))
+			}
+		}
+	}
+	for i, c := range w.clients {
+		tell(fmt.Sprintf("client %d", i), c.inbox)
+	}
+	for i, p := range append(slices.Clone(w.peers), w.bound, w.permitted) {
+		tell(fmt.Sprintf("peer %d", i), p)
+	}
+	slices.Sort(all)
+	return append(all, w.log...)
+}
+
+// step does one thing, chosen by random, which is in the same state in both worlds.
+func (w *world) step(random *rand.Rand, number int) {
+	c := w.clients[random.IntN(len(w.clients))]
+	p := w.peers[random.IntN(len(w.peers))]
+	channel := uint16(0x4000 + random.IntN(3))
+	payload := func(kind string) []byte {
+		size := []int{0, 1, 2, 3, 20, 160, 161, 1200, 1500}[random.IntN(9)]
+		return fmt.Appendf(nil, "%d %s:%s", number, kind, bytes.Repeat([]byte{'x'}, size))
+	}
+	do := func(what string, done bool) {
+		w.log = append(w.log, fmt.Sprintf("step %d: %s: %v", number, what, done))
+	}
+	toRelay := func(p []byte, from *inbox) {
+		_, err := from.conn.WriteToUDPAddrPort(p, c.relayed)
+		ok(w.t, err)
+	}
+	switch random.IntN(22) {
+	case 0, 1, 2:
+		w.settle(number) // what is on its way now belongs to before
+		do("bind", c.bind(channel, p.at()))
+	case 3:
+		w.settle(number)
+		do("permit", c.permit(p.at()))
+	case 4:
+		if random.IntN(4) == 0 {
+			w.settle(number)
+			do("free", c.free())
+			w.allocate(c)
+		}
+	case 5, 6, 7:
+		c.send(channelData(channel, payload("plain"), 0, 0))
+	case 8:
+		c.send(channelData(channel, payload("plain"), 0, 1+random.IntN(3))) // padded, or more
+	case 9:
+		c.send(channelData(channel, payload("plain"), 0, 50))
+	case 10:
+		c.send(channelData(channel, payload("plain"), 1+random.IntN(3), 0)) // cut off
+	case 11:
+		c.send(channelData([]uint16{0x4003, 0x3fff, 0x5000, 0x7fff, 0x8000, 0xffff}[random.IntN(6)], payload("plain"), 0, 0))
+	case 12:
+		c.send(channelData(channel, nil, 0, 0))
+		c.send([]byte{0x40, 0x00, 0x00}[:random.IntN(4)])
+	case 13:
+		c.send(channelData(channel, bytes.Repeat([]byte{'y'}, 1580+random.IntN(40)), 0, 0)) // around the longest
+	case 14:
+		c.send(sendIndication(p.at(), payload("plain")))
+	case 15:
+		c.send(sendIndication(p.at(), payload("software"), stun.NewSoftware("a client")))
+	case 16:
+		broken := sendIndication(p.at(), payload("broken"))
+		broken[random.IntN(30)] ^= 1 << random.IntN(8)
+		c.send(broken)
+	case 17: // somebody else's socket
+		_, err := p.conn.WriteToUDPAddrPort(channelData(channel, payload("plain"), 0, 0), w.relay)
+		ok(w.t, err)
+	case 18, 19, 20:
+		toRelay(payload("plain"), p)
+	default: // many at once, of the same and of different sizes
+		n, size := 2+random.IntN(30), 100+random.IntN(3)
+		for i := range n {
+			packet := fmt.Appendf(nil, "%d.%d:%s", number, i, bytes.Repeat([]byte{'z'}, size-random.IntN(2)*random.IntN(2)))
+			if random.IntN(3) > 0 {
+				c.send(channelData(channel, packet, 0, 0))
+			} else {
+				toRelay(packet, p)
+			}
+		}
+	}
+}
+
+// The same random traffic comes out of the relay whose packets the core forwards
+// and of the engine alone.
+func TestTheCoreForwardsWhatTheEngineWould(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			var outcomes [2][]string
+			for i, relay := range []netip.AddrPort{ourRelay(t, turn.Lifetimes{}), stockRelay(t, turn.Lifetimes{})} {
+				w := newWorld(t, relay)
+				random := rand.New(rand.NewPCG(seed, 5))
+				const steps = 400
+				for number := range steps {
+					w.step(random, number)
+				}
+				w.settle(steps)
+				outcomes[i] = w.outcome()
+			}
+			compare(t, outcomes[0], outcomes[1])
+		})
+	}
+}
+
+func compare(t *testing.T, got, want []string) {
+	t.Helper()
+	const most = 20
+	only := func(a, b []string) (lines []string) {
+		for _, line := range a {
+			if !slices.Contains(b, line) {
+				lines = append(lines, line)
+			}
+		}
+		return lines[:min(len(lines), most)]
+	}
+	missing, extra := only(want, got), only(got, want)
+	if len(missing)+len(extra) > 0 {
+		t.Errorf("only from the engine:\n%s\nonly from the core:\n%s", strings.Join(missing, "\n"), strings.Join(extra, "\n"))
+	}
+	if len(want) < 500 {
+		t.Errorf("only %d things came out: the script tests little", len(want))
+	}
+}
+
+// Permission and channel end by themselves, in this order, and not before; data in
+// a channel does not need the permission (RFC 8656, sections 9 and 12).
+func TestBindingsExpireAsInTheEngine(t *testing.T) {
+	lifetimes := turn.Lifetimes{Permission: 400 * time.Millisecond, Channel: 1200 * time.Millisecond}
+	for _, c := range []struct {
+		name  string
+		start func(testing.TB, turn.Lifetimes) netip.AddrPort
+	}{{"core", ourRelay}, {"engine", stockRelay}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			client, peer := newClient(t, c.start(t, lifetimes)), newPeer(t, "127.0.1.1")
+			client.allocate()
+			states := watch(t, client, peer, func(int) {})
+			want := []string{"channel send to-client", "channel to-client", ""}
+			if !slices.Equal(states, want) {
+				t.Errorf("what passed, from the binding on: wanted %q, got %q", want, states)
+			}
+			// Bound again, and refreshed once all of it would have ended.
+			began := time.Now()
+			states = watch(t, client, peer, func(round int) {
+				if since := time.Since(began); round%5 == 0 && since < 2*lifetimes.Channel {
+					if !client.bind(0x4000, peer.at()) {
+						t.Error("refresh refused")
+					}
+				}
+			})
+			if !slices.Equal(states, want) || time.Since(began) < 2*lifetimes.Channel {
+				t.Errorf("what passed while refreshed and after: wanted %q, got %q", want, states)
+			}
+		})
+	}
+}
+
+// watch binds a channel and sends on all ways until nothing passes any more. It
+// returns what passed, without repetitions.
+func watch(t *testing.T, c *client, peer *inbox, each func(round int)) (states []string) {
+	t.Helper()
+	if !c.bind(0x4000, peer.at()) {
+		t.Fatal("channel refused")
+	}
+	deadline := time.Now().Add(patience)
+	for round := 0; ; round++ {
+		if time.Now().After(deadline) {
+			t.Fatalf("still something passes: %q", states)
+		}
+		each(round)
+		mark := func(way string) string { return fmt.Sprintf("%s %d %p", way, round, &states) }
+		c.send(channelData(0x4000, []byte(mark("channel")), 0, 0))
+		c.send(sendIndication(peer.at(), []byte(mark("send"))))
+		_, err := peer.conn.WriteToUDPAddrPort([]byte(mark("to-client")), c.relayed)
+		ok(t, err)
+		// Let time pass, which is what this is about, and the packets.
+		time.Sleep(20 * time.Millisecond)
+		var passed []string
+		for _, way := range []string{"channel", "send"} {
+			if peer.has("payload", mark(way)) {
+				passed = append(passed, way)
+			}
+		}
+		if c.has("channel", mark("to-client")) {
+			passed = append(passed, "to-client")
+		}
+		state := strings.Join(passed, " ")
+		if len(states) == 0 || states[len(states)-1] != state {
+			states = append(states, state)
+		}
+		if state == "" {
+			return states
+		}
+	}
+}
