@@ -54,7 +54,8 @@ type runProgress struct {
 func (p *progress) begin(name string) *runProgress {
 	r := &runProgress{of: p, name: name, doing: "starting"}
 	if p.bars != nil {
-		r.bar = p.bars.AddBar(1, mpb.BarRemoveOnComplete(),
+		// A bar without a total does not end by itself.
+		r.bar = p.bars.AddBar(0, mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
 				r.mu.Lock()
