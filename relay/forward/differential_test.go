@@ -239,71 +239,73 @@ func compare(t *testing.T, got, want []string) {
 // Permission and channel end by themselves, in this order, and not before; data in
 // a channel does not need the permission (RFC 8656, sections 9 and 12).
 func TestBindingsExpireAsInTheEngine(t *testing.T) {
-	lifetimes := turn.Lifetimes{Permission: 400 * time.Millisecond, Channel: 1200 * time.Millisecond}
+	lifetimes := turn.Lifetimes{Permission: 300 * time.Millisecond, Channel: 900 * time.Millisecond}
 	for _, c := range []struct {
 		name  string
 		start func(testing.TB, turn.Lifetimes) netip.AddrPort
 	}{{"core", ourRelay}, {"engine", stockRelay}} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			client, peer := newClient(t, c.start(t, lifetimes)), newPeer(t, "127.0.1.1")
-			client.allocate()
-			states := watch(t, client, peer, func(int) {})
-			want := []string{"channel send to-client", "channel to-client", ""}
-			if !slices.Equal(states, want) {
-				t.Errorf("what passed, from the binding on: wanted %q, got %q", want, states)
-			}
-			// Bound again, and refreshed once all of it would have ended.
-			began := time.Now()
-			states = watch(t, client, peer, func(round int) {
-				if since := time.Since(began); round%5 == 0 && since < 2*lifetimes.Channel {
-					if !client.bind(0x4000, peer.at()) {
-						t.Error("refresh refused")
-					}
+		for _, refreshes := range []int{1, 20} {
+			t.Run(fmt.Sprintf("%s, bound %d times", c.name, refreshes), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, c.start(t, lifetimes))
+				last := w.lastRounds(refreshes)
+				if d := last["channel"] - last["to client"]; d < -1 || d > 1 { // it may end between the two
+					t.Errorf("data passes to the peer until round %d and to the client until %d", last["channel"], last["to client"])
+				}
+				if last["send"] >= last["channel"] {
+					t.Errorf("indications pass until round %d, channel data only until %d", last["send"], last["channel"])
+				}
+				if last["send"] < refreshes {
+					t.Errorf("indications end in round %d, in spite of %d refreshes", last["send"], refreshes)
 				}
 			})
-			if !slices.Equal(states, want) || time.Since(began) < 2*lifetimes.Channel {
-				t.Errorf("what passed while refreshed and after: wanted %q, got %q", want, states)
-			}
-		})
+		}
 	}
 }
 
-// watch binds a channel and sends on all ways until nothing passes any more. It
-// returns what passed, without repetitions.
-func watch(t *testing.T, c *client, peer *inbox, each func(round int)) (states []string) {
-	t.Helper()
-	if !c.bind(0x4000, peer.at()) {
-		t.Fatal("channel refused")
-	}
+// lastRounds binds a channel, again in the rounds after as often as is said, and
+// sends on all ways in each round until nothing passes any more. It returns the last
+// round in which something passed on each way.
+func (w *world) lastRounds(binds int) map[string]int {
+	w.t.Helper()
+	c, peer := w.clients[0], w.peers[0]
+	last := map[string]int{}
 	deadline := time.Now().Add(patience)
-	for round := 0; ; round++ {
+	for round := 1; ; round++ {
 		if time.Now().After(deadline) {
-			t.Fatalf("still something passes: %q", states)
+			w.t.Fatalf("still something passes: %v", last)
 		}
-		each(round)
-		mark := func(way string) string { return fmt.Sprintf("%s %d %p", way, round, &states) }
-		c.send(channelData(0x4000, []byte(mark("channel")), 0, 0))
-		c.send(sendIndication(peer.at(), []byte(mark("send"))))
-		_, err := peer.conn.WriteToUDPAddrPort([]byte(mark("to-client")), c.relayed)
-		ok(t, err)
-		// Let time pass, which is what this is about, and the packets.
-		time.Sleep(20 * time.Millisecond)
-		var passed []string
-		for _, way := range []string{"channel", "send"} {
-			if peer.has("payload", mark(way)) {
-				passed = append(passed, way)
+		if round <= binds && !c.bind(0x4000, peer.at()) {
+			w.t.Fatal("channel refused")
+		}
+		for _, c := range w.clients {
+			if !c.bind(anchorChannel, w.bound.at()) || !c.permit(w.permitted.at()) {
+				w.t.Fatal("anchors refused")
 			}
 		}
-		if c.has("channel", mark("to-client")) {
-			passed = append(passed, "to-client")
+		mark := func(way string) string { return fmt.Sprintf("%s in round %d", way, round) }
+		c.send(channelData(0x4000, []byte(mark("channel")), 0, 0))
+		_, err := peer.conn.WriteToUDPAddrPort([]byte(mark("to client")), c.relayed)
+		ok(w.t, err)
+		c.send(sendIndication(peer.at(), []byte(mark("send"))))
+		w.settle(round)
+		passed := 0
+		for way, yes := range map[string]bool{
+			"channel":   peer.has("payload", mark("channel")),
+			"send":      peer.has("payload", mark("send")),
+			"to client": c.has("channel", mark("to client")),
+		} {
+			if !yes {
+				continue
+			}
+			passed++
+			if last[way] != round-1 {
+				w.t.Errorf("%s passes in round %d, but the last time before was %d", way, round, last[way])
+			}
+			last[way] = round
 		}
-		state := strings.Join(passed, " ")
-		if len(states) == 0 || states[len(states)-1] != state {
-			states = append(states, state)
-		}
-		if state == "" {
-			return states
+		if passed == 0 {
+			return last
 		}
 	}
 }
