@@ -110,7 +110,7 @@ const (
 func (e Event) String() string {
 	var b strings.Builder
 	b.WriteString(string(e.Kind))
-	for _, a := range e.attrs() {
+	for _, a := range e.Attrs() {
 		value := a.Value.String()
 		if quoted := strconv.Quote(value); strings.Contains(value, " ") || quoted != `"`+value+`"` {
 			value = quoted
@@ -120,8 +120,8 @@ func (e Event) String() string {
 	return b.String()
 }
 
-// attrs are the fields that apply.
-func (e Event) attrs() []slog.Attr {
+// Attrs are the fields that apply, but for time and kind.
+func (e Event) Attrs() []slog.Attr {
 	attrs := make([]slog.Attr, 0, 12)
 	text := func(key, value string) {
 		if value != "" {
@@ -162,5 +162,5 @@ func (e Event) log(l *slog.Logger) {
 	if e.Kind.Refusal() {
 		level = slog.LevelWarn
 	}
-	l.LogAttrs(context.Background(), level, string(e.Kind), e.attrs()...)
+	l.LogAttrs(context.Background(), level, string(e.Kind), e.Attrs()...)
 }

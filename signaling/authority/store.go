@@ -65,3 +65,10 @@ func keyPEM(key any) ([]byte, error) {
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
+
+// Signed says whether a certificate is one of the root's, for the DNS name or
+// address, and valid now.
+func (a *Authority) Signed(cert *x509.Certificate, name string) bool {
+	_, err := cert.Verify(x509.VerifyOptions{Roots: a.Pool(), DNSName: name, CurrentTime: a.now()})
+	return err == nil
+}

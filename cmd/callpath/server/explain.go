@@ -1,0 +1,56 @@
+package server
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Verdict says whether a client may have a peer.
+type Verdict struct {
+	Peer    netip.Addr `json:"peer"`
+	Allowed bool       `json:"allowed"`
+	// Rule is what decided, as the audit log has it; "relayed-address" for the
+	// relay's own, and empty when nothing denies the peer.
+	Rule string `json:"rule,omitempty"`
+	// Why is a sentence for people.
+	Why string `json:"why"`
+}
+
+// Explain says whether a server with this configuration, started on this machine,
+// lets its clients reach a peer.
+func (c *Config) Explain(peer netip.Addr) (Verdict, error) {
+	listening, err := c.addresses()
+	if err != nil {
+		return Verdict{}, err
+	}
+	relay, err := c.turnConfig(listening)
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Peer: peer}
+	v.Rule, v.Allowed = relay.Permits(peer)
+	prefix, byName := strings.CutPrefix(v.Rule, "deny ")
+	switch {
+	case byName:
+		v.Why = fmt.Sprintf("relay.peers.deny has %s, and deny wins over everything", prefix)
+	case !v.Allowed:
+		v.Why = fmt.Sprintf("denied by default; relay.peers.allow with %s would open it", narrow(peer))
+	case slices.Contains(relay.Addresses, peer.Unmap()):
+		v.Rule = "relayed-address"
+		v.Why = "the relay's own; only ports that are live relayed addresses of its clients are reached"
+	default:
+		v.Why = "public, or in relay.peers.allow; no rule denies it"
+		for _, p := range relay.Peers.Allow {
+			if p.Contains(peer.Unmap()) {
+				v.Rule, v.Why = "allow "+p.String(), "relay.peers.allow has "+p.String()
+				break
+			}
+		}
+	}
+	return v, nil
+}
+
+// narrow is the prefix that holds an address and nothing else.
+func narrow(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()) }

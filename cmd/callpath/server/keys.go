@@ -1,0 +1,287 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/callpath/callpath/signaling/authority"
+)
+
+const (
+	authorityLifetime   = 10 * 365 * 24 * time.Hour
+	certificateLifetime = 90 * 24 * time.Hour
+	// renewBefore its end a certificate of ours is made anew.
+	renewBefore = 30 * 24 * time.Hour
+
+	minRelaySecret = 16
+)
+
+// material is what can change while the server runs. It is never changed itself.
+type material struct {
+	certificate *tls.Certificate
+	// secrets are the relay's, the first of which makes credentials.
+	secrets [][]byte
+	// users are those of signaling, with their secrets.
+	users []userSecret
+	// print is a fingerprint of all files.
+	print [sha256.Size]byte
+}
+
+type userSecret struct {
+	User
+	secret string
+}
+
+// keys reads certificates and secrets from the files that the configuration names,
+// and makes those in the state directory that it does not name.
+type keys struct {
+	cfg   *Config
+	state state
+	// names are those of a certificate that is made.
+	names []string
+	log   *slog.Logger
+	now   func() time.Time
+}
+
+// reader reads a file.
+type reader func(path string) ([]byte, error)
+
+// load reads everything; what is missing in the state directory is made.
+func (k *keys) load() (*material, error) {
+	print := sha256.New()
+	read := func(path string) ([]byte, error) {
+		data, err := readSmall(path)
+		fmt.Fprintf(print, "%s\x00%d\x00", path, len(data))
+		print.Write(data)
+		return data, err
+	}
+	chain, key := k.cfg.Certificate.Chain, k.cfg.Certificate.Key
+	if chain == "" {
+		if err := k.certify(); err != nil {
+			return nil, err
+		}
+		chain, key = k.state.path(fileCertificate), k.state.path(fileKey)
+	}
+	files := k.cfg.Relay.Secrets
+	if len(files) == 0 {
+		if _, err := k.state.keep(fileSecret, 0o600, newSecret); err != nil {
+			return nil, fmt.Errorf("relay's secret: %w", err)
+		}
+		files = []string{k.state.path(fileSecret)}
+	}
+	users, err := k.users()
+	if err != nil {
+		return nil, err
+	}
+	m := &material{}
+	if m.certificate, err = k.certificate(read, chain, key); err != nil {
+		return nil, err
+	}
+	if m.secrets, err = k.relaySecrets(read, files); err != nil {
+		return nil, err
+	}
+	if m.users, err = k.userSecrets(read, users); err != nil {
+		return nil, err
+	}
+	m.print = [sha256.Size]byte(print.Sum(nil))
+	return m, nil
+}
+
+// check reads the files that the configuration names, and makes nothing.
+func (k *keys) check() error {
+	var errs []error
+	if k.cfg.Certificate.Chain != "" {
+		_, err := k.certificate(readSmall, k.cfg.Certificate.Chain, k.cfg.Certificate.Key)
+		errs = append(errs, err)
+	}
+	_, err := k.relaySecrets(readSmall, k.cfg.Relay.Secrets)
+	errs = append(errs, err)
+	_, err = k.userSecrets(readSmall, k.cfg.Signaling.Users)
+	return errors.Join(append(errs, err)...)
+}
+
+func (k *keys) certificate(read reader, chain, key string) (*tls.Certificate, error) {
+	chainPEM, err := read(chain)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	keyPEM, err := read(key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate's key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(chainPEM, keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", chain, key, err)
+	}
+	if now := k.now(); now.After(pair.Leaf.NotAfter) {
+		return nil, fmt.Errorf("certificate %s expired on %s", chain, pair.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	return &pair, nil
+}
+
+func (k *keys) relaySecrets(read reader, files []string) ([][]byte, error) {
+	var secrets [][]byte
+	for _, file := range files {
+		secret, err := k.secret(read, file, minRelaySecret)
+		if err != nil {
+			return nil, fmt.Errorf("relay's secret: %w", err)
+		}
+		if slices.ContainsFunc(secrets, func(s []byte) bool { return bytes.Equal(s, secret) }) {
+			return nil, fmt.Errorf("relay's secret: %s is the same as another", file)
+		}
+		secrets = append(secrets, secret)
+	}
+	return secrets, nil
+}
+
+func (k *keys) userSecrets(read reader, users []User) ([]userSecret, error) {
+	var out []userSecret
+	for _, u := range users {
+		secret, err := k.secret(read, u.Secret, minUserSecret)
+		if err != nil {
+			return nil, fmt.Errorf("secret of user %s: %w", u.ID, err)
+		}
+		out = append(out, userSecret{u, string(secret)})
+	}
+	return out, nil
+}
+
+// minUserSecret is signaling's.
+const minUserSecret = 8
+
+// secret reads a secret from a file, without the end of its line.
+func (k *keys) secret(read reader, file string, least int) ([]byte, error) {
+	data, err := read(file)
+	if err != nil {
+		return nil, err
+	}
+	secret := bytes.TrimRight(data, "\r\n")
+	switch {
+	case len(secret) < least:
+		return nil, fmt.Errorf("%s has %d bytes, wanted %d or more", file, len(secret), least)
+	case bytes.ContainsAny(secret, "\r\n"):
+		return nil, fmt.Errorf("%s has several lines, wanted one", file)
+	}
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 {
+		k.log.Warn("secret can be read by everybody on this machine", "file", file, "mode", info.Mode().Perm().String())
+	}
+	return secret, nil
+}
+
+// readSmall keeps a path that names something huge, or endless, from filling memory.
+func readSmall(path string) ([]byte, error) {
+	const most = 1 << 20
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > most:
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, info.Size(), most)
+	}
+	return os.ReadFile(path)
+}
+
+// users are the configured ones, or two to begin with.
+func (k *keys) users() ([]User, error) {
+	switch {
+	case len(k.cfg.Signaling.HTTPS) == 0:
+		return nil, nil
+	case len(k.cfg.Signaling.Users) > 0:
+		return k.cfg.Signaling.Users, nil
+	}
+	users := []User{
+		{ID: "alice", Name: "Alice", Client: "teams"},
+		{ID: "bob", Name: "Bob", Client: "acs"},
+	}
+	for i, u := range users {
+		if _, err := k.state.keep(fileUser(u.ID), 0o600, newSecret); err != nil {
+			return nil, fmt.Errorf("secret of user %s: %w", u.ID, err)
+		}
+		users[i].Secret = k.state.path(fileUser(u.ID))
+	}
+	return users, nil
+}
+
+// certify sees to it that there is a certificate of ours, for our names, that lasts.
+func (k *keys) certify() error {
+	root, err := k.authority()
+	if err != nil {
+		return err
+	}
+	if k.lasts(root) {
+		return nil
+	}
+	cert, err := root.Server(k.names...)
+	if err != nil {
+		return err
+	}
+	certPEM, keyPEM, err := authority.Encode(cert)
+	if err != nil {
+		return err
+	}
+	if err := k.state.replace(fileKey, 0o600, keyPEM); err != nil {
+		return err
+	}
+	return k.state.replace(fileCertificate, 0o644, certPEM)
+}
+
+// lasts says whether the certificate on disk will do.
+func (k *keys) lasts(root *authority.Authority) bool {
+	pair, err := tls.LoadX509KeyPair(k.state.path(fileCertificate), k.state.path(fileKey))
+	if err != nil {
+		return false
+	}
+	if k.now().Add(renewBefore).After(pair.Leaf.NotAfter) {
+		return false
+	}
+	return !slices.ContainsFunc(k.names, func(name string) bool { return !root.Signed(pair.Leaf, name) })
+}
+
+// authority is the kept one, or a new one.
+func (k *keys) authority() (*authority.Authority, error) {
+	cert, err := os.ReadFile(k.state.path(fileRoot))
+	if errors.Is(err, os.ErrNotExist) {
+		if err := k.newAuthority(); err != nil {
+			return nil, err
+		}
+		cert, err = os.ReadFile(k.state.path(fileRoot))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	key, err := os.ReadFile(k.state.path(fileRootKey))
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	root, err := authority.Load(authority.Config{Lifetime: certificateLifetime, Now: k.now}, cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.state.path(fileRoot), err)
+	}
+	return root, nil
+}
+
+// newAuthority makes one. The key is written first: without its certificate it is
+// no authority yet.
+func (k *keys) newAuthority() error {
+	root, err := authority.New(authority.Config{Name: "callpath serve", Lifetime: authorityLifetime, Now: k.now})
+	if err != nil {
+		return err
+	}
+	key, err := root.Key()
+	if err != nil {
+		return err
+	}
+	if err := k.state.replace(fileRootKey, 0o600, key); err != nil {
+		return err
+	}
+	return k.state.replace(fileRoot, 0o644, root.PEM())
+}

@@ -1,0 +1,313 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/callpath/callpath/relay/turn"
+	"github.com/callpath/callpath/signaling"
+)
+
+// Server is a server whose sockets are open. Run must be called once; it closes
+// everything.
+type Server struct {
+	cfg     *Config
+	log     *slog.Logger
+	keys    *keys
+	current atomic.Pointer[material]
+	sockets *sockets
+	metrics *metrics
+	audit   audit
+
+	// relay and controller are nil where the configuration has no port for them.
+	relay      *turn.Server
+	controller *signaling.Controller
+	admin      net.Listener
+
+	phase atomic.Value // phase
+	// reloading is held while material is loaded and given out.
+	reloading sync.Mutex
+}
+
+// phase is what the server is doing, as /readyz tells.
+type phase string
+
+const (
+	starting phase = "starting"
+	ready    phase = "ready"
+	draining phase = "draining"
+)
+
+// maxHTTP bounds connections to signaling, over all ports.
+const maxHTTP = 4096
+
+// New makes what is missing in the state directory and opens all sockets.
+func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{cfg: cfg, log: log, audit: audit{log: log}}
+	s.phase.Store(starting)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	addresses, err := cfg.addresses()
+	if err != nil {
+		return nil, err
+	}
+	s.keys = newKeys(cfg, addresses, log)
+	m, err := s.keys.load()
+	if err != nil {
+		return nil, err
+	}
+	s.current.Store(m)
+	if s.sockets, err = cfg.open(ctx, func() *tls.Certificate { return s.current.Load().certificate }); err != nil {
+		return nil, err
+	}
+	s.metrics = newMetrics(s)
+	if len(s.sockets.signaling) > 0 {
+		if s.controller, err = s.newController(m); err != nil {
+			return nil, err
+		}
+		s.audit.origin = s.controller.CandidateOrigin
+	}
+	if len(s.sockets.packets)+len(s.sockets.streams) > 0 {
+		if s.relay, err = s.newRelay(m); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Admin.Listen != "" {
+		if s.admin, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Admin.Listen); err != nil {
+			return nil, fmt.Errorf("admin.listen: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func newKeys(cfg *Config, addresses []netip.Addr, log *slog.Logger) *keys {
+	k := &keys{cfg: cfg, state: state(cfg.State), log: log, now: time.Now}
+	for _, name := range append([]string{cfg.Public}, cfg.Certificate.Names...) {
+		if name != "" && !slices.Contains(k.names, name) {
+			k.names = append(k.names, name)
+		}
+	}
+	for _, a := range addresses {
+		if name := a.WithZone("").String(); !slices.Contains(k.names, name) {
+			k.names = append(k.names, name)
+		}
+	}
+	return k
+}
+
+// turnConfig is the relay's configuration, without sockets and secrets.
+func (c *Config) turnConfig(listening []netip.Addr) (turn.Config, error) {
+	machine, err := machineAddresses()
+	if err != nil {
+		return turn.Config{}, err
+	}
+	r := &c.Relay
+	return turn.Config{
+		Realm:        c.Realm,
+		Addresses:    c.relayAddresses(listening),
+		OwnAddresses: slices.Concat(r.Own, listening, machine),
+		ListenPacket: relaySocket,
+		MinPort:      r.MinPort,
+		MaxPort:      r.MaxPort,
+		Peers:        turn.PeerPolicy{Allow: prefixes(r.Peers.Allow), Deny: prefixes(r.Peers.Deny)},
+		Quota: turn.Quota{
+			PerUser: r.Quota.AllocationsPerUser, Total: r.Quota.Allocations,
+			Permissions: r.Quota.Permissions, Channels: r.Quota.Channels,
+			UserBandwidth: int64(r.Quota.BandwidthPerUser) / 8, TotalBandwidth: int64(r.Quota.Bandwidth) / 8,
+		},
+		Limits: turn.Limits{
+			Requests: r.Limits.Requests, RequestsAtOnce: r.Limits.RequestsAtOnce,
+			Connections: r.Limits.Connections, ConnectionsPerSource: r.Limits.ConnectionsPerSource,
+			Handshakes: r.Limits.Handshakes, Idle: time.Duration(r.Limits.Idle),
+		},
+		KeepExpired: !r.StrictExpiry,
+	}, nil
+}
+
+func (s *Server) newRelay(m *material) (*turn.Server, error) {
+	cfg, err := s.cfg.turnConfig(s.sockets.addresses)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Secrets = m.secrets
+	cfg.PacketConns, cfg.Listeners = s.sockets.packets, s.sockets.streams
+	cfg.OnEvent = func(e turn.Event) {
+		s.metrics.relayed(e)
+		s.audit.relay(e)
+	}
+	cfg.Log = s.log.With("part", "relay")
+	cfg.EventLog = slog.New(slog.DiscardHandler) // the audit has them
+	return turn.New(cfg)
+}
+
+func (s *Server) newController(m *material) (*signaling.Controller, error) {
+	cfg := signaling.Config{
+		TURN:     s.iceServers,
+		Log:      s.log.With("part", "signaling"),
+		EventLog: slog.New(slog.DiscardHandler),
+		OnEvent: func(e signaling.Event) {
+			s.metrics.signaled(e)
+			s.audit.signaling(e)
+		},
+		Origins: s.cfg.Signaling.Origins,
+		Limits:  signaling.Limits{CallsPerUser: s.cfg.Signaling.CallsPerUser},
+	}
+	for _, u := range m.users {
+		cfg.Users = append(cfg.Users, signaling.User{ID: u.ID, Name: u.Name, Client: u.Client, Secret: u.secret})
+	}
+	return signaling.NewController(cfg)
+}
+
+// watchEvery is between two looks at the files of certificates and secrets.
+const watchEvery = 5 * time.Second
+
+// Signals are what an operator says while the server runs. The zero value is silence.
+type Signals struct {
+	// Reload reads certificates and secrets again. They are read, too, when their
+	// files change.
+	Reload <-chan os.Signal
+	// Hurry, once closed, ends the draining.
+	Hurry <-chan struct{}
+}
+
+// Run serves until ctx ends or something that cannot be without fails, drains, and
+// closes everything.
+func (s *Server) Run(ctx context.Context, signals Signals) (Report, error) {
+	// What serves goes on while it drains.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	failed := make(chan error, 1)
+	start := func(f func(context.Context) error) {
+		running.Go(func() {
+			if err := f(serving); err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+	}
+	secure := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return s.current.Load().certificate, nil
+	}}
+	for _, ln := range s.sockets.signaling {
+		start(func(ctx context.Context) error {
+			return signaling.Serve(ctx, netutil.LimitListener(ln, maxHTTP), secure, s.controller.Handler())
+		})
+	}
+	if s.admin != nil {
+		start(func(ctx context.Context) error { return serveAdmin(ctx, s.admin, s.adminHandler()) })
+	}
+	start(func(ctx context.Context) error { s.watch(ctx, signals.Reload); return nil })
+	s.phase.Store(ready)
+	s.log.Info("serving")
+
+	var report Report
+	var err error
+	select {
+	case <-ctx.Done():
+		report = s.drain(context.WithoutCancel(ctx), signals.Hurry)
+	case err = <-failed:
+	}
+	stop()
+	running.Wait()
+	return report, errors.Join(err, s.close())
+}
+
+// close closes what New has opened.
+func (s *Server) close() error {
+	var errs []error
+	if s.controller != nil {
+		errs = append(errs, s.controller.Close())
+	}
+	if s.relay != nil {
+		errs = append(errs, s.relay.Close())
+	}
+	if s.sockets != nil {
+		s.sockets.close()
+	}
+	if s.admin != nil {
+		_ = s.admin.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// watch reloads when it is asked to, and when files have changed.
+func (s *Server) watch(ctx context.Context, reload <-chan os.Signal) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var last string // a file that stays wrong is told once
+	for {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-reload:
+			asked = true
+		case <-tick.C:
+		}
+		err := s.reload(asked)
+		if err != nil && (asked || err.Error() != last) {
+			s.log.Error("certificates and secrets not reloaded; the ones before stay in use", "error", err)
+		}
+		last = ""
+		if err != nil {
+			last = err.Error()
+		}
+	}
+}
+
+// reload reads certificates and secrets again and puts them to use, all or none.
+func (s *Server) reload(tell bool) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	m, err := s.keys.load()
+	if err != nil {
+		return err
+	}
+	old := s.current.Load()
+	if m.print == old.print {
+		if tell {
+			s.log.Info("certificates and secrets have not changed")
+		}
+		return nil
+	}
+	if s.relay != nil {
+		if err := s.relay.SetSecrets(m.secrets); err != nil {
+			return err
+		}
+	}
+	for _, u := range m.users {
+		if err := s.controller.SetSecret(u.ID, u.secret); err != nil {
+			return err
+		}
+	}
+	s.current.Store(m)
+	s.log.Info("certificates and secrets reloaded", "secrets", len(m.secrets), "certificate_until", m.certificate.Leaf.NotAfter)
+	return nil
+}
+
+// Check reads the files that the configuration names, and the machine's addresses. It
+// opens no socket and makes nothing.
+func (c *Config) Check(log *slog.Logger) error {
+	addresses, err := c.addresses()
+	if err != nil {
+		return err
+	}
+	return newKeys(c, addresses, log).check()
+}
