@@ -28,7 +28,7 @@ Exit codes: 0 every expectation met; 1 an expectation not met; 2 unusable input;
 	}
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.AddCommand(newRun(), newList(), newValidate(), newSchema(), newTopology(), newBench(), newBenchSubject(), newBenchLoader())
+	root.AddCommand(newRun(), newInspect(), newList(), newValidate(), newSchema(), newTopology(), newBench(), newBenchSubject(), newBenchLoader())
 	root.AddCommand(newServe())
 	root.AddCommand(newExplain())
 	return root
