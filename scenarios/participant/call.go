@@ -93,6 +93,9 @@ func (s *session) local(kind signaling.DescriptionType, sdp string) signaling.De
 		sent = append(sent, sender.Format().Kind)
 	}
 	sdp = outgoing(sdp, sent, holding, held)
+	if kind == signaling.Answer {
+		sdp = s.mirror.answering(sdp)
+	}
 	if s.p.cfg.Spec.Fingerprint == "wrong" {
 		sdp = forge(sdp)
 	}

@@ -177,7 +177,7 @@ func (s *session) reoffered(n signaling.Notification) error {
 		}
 	}
 	if err := s.p.client.Update(ctx, s.id, s.local(signaling.Answer, answer), candidates...); err != nil {
-		return fmt.Errorf("answer to the re-offer: %w", err)
+		return errors.Join(fmt.Errorf("answer to the re-offer: %w", err), s.decline(ctx))
 	}
 	s.outbox.release(s.trickle)
 	if restart {

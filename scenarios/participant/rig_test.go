@@ -173,7 +173,7 @@ func flows(ctx context.Context, t *testing.T, c client, n uint64) {
 
 // testContext bounds one test.
 func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }

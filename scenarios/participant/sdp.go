@@ -64,6 +64,7 @@ func mapDirections(sdp string, change func(line) int) string {
 // hold, and none forgets its streams over it.
 type mirror struct {
 	agreed []int // the other side's directions in its first description
+	last   []int // those in its last one
 }
 
 // incoming returns a description of the other side for the stack, and whether the
@@ -71,10 +72,12 @@ type mirror struct {
 func (m *mirror) incoming(sdp string) (forStack string, held bool) {
 	first := m.agreed == nil
 	before, now := 0, 0
+	m.last = nil
 	forStack = mapDirections(sdp, func(l line) int {
 		if first || l.index >= len(m.agreed) {
 			m.agreed = append(m.agreed, l.direction)
 		}
+		m.last = append(m.last, l.direction)
 		before |= m.agreed[l.index] & receives
 		now |= l.direction & receives
 		return m.agreed[l.index]
@@ -103,6 +106,24 @@ func outgoing(sdp string, sent []string, holding, held bool) string {
 		}
 		if held || !slices.Contains(sent, l.kind) {
 			direction &^= sends
+		}
+		return direction
+	})
+}
+
+// answering fits an answer to the other side's last offer (RFC 3264, section 6.1):
+// it sends only what the offer receives, and receives only what the offer sends.
+// They may differ when both sides change a hold at once.
+func (m *mirror) answering(sdp string) string {
+	return mapDirections(sdp, func(l line) int {
+		direction := l.direction
+		if l.index < len(m.last) {
+			if m.last[l.index]&receives == 0 {
+				direction &^= sends
+			}
+			if m.last[l.index]&sends == 0 {
+				direction &^= receives
+			}
 		}
 		return direction
 	})

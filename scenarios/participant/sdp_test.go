@@ -95,6 +95,20 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// TestAnswering is RFC 3264, section 6.1.
+func TestAnswering(t *testing.T) {
+	tests := []struct{ offer, want string }{
+		{"sendrecv", "sendrecv"}, {"sendonly", "recvonly"}, {"recvonly", "sendonly"}, {"inactive", "inactive"},
+	}
+	for _, test := range tests {
+		var m mirror
+		m.incoming(description("", "a="+test.offer, "a="+test.offer))
+		if got := directionsOf(m.answering(description("", "", "a=inactive"))); !slices.Equal(got, []string{test.want, "inactive"}) {
+			t.Errorf("the answer to %s is %v, want %s, and inactive", test.offer, got, test.want)
+		}
+	}
+}
+
 func TestReading(t *testing.T) {
 	d := description("", "a=sendrecv", "a=recvonly")
 	if got := kinds(d); !slices.Equal(got, []string{"audio"}) {

@@ -3,7 +3,6 @@ package olderturn
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,39 +18,31 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// only keeps the URLs of one transport.
-func only(servers []signaling.ICEServer, part string) []signaling.ICEServer {
-	var out []signaling.ICEServer
-	for _, s := range servers {
-		s.URLs = slices.DeleteFunc(slices.Clone(s.URLs), func(u string) bool { return !strings.Contains(u, part) })
-		out = append(out, s)
-	}
-	return out
-}
-
 func TestAllocate(t *testing.T) {
 	t.Parallel()
 	r := rig.New(t)
-	for _, test := range []struct{ part, protocol string }{
-		{":3479?transport=udp", "udp"}, {"turn:relay.callpath.test:3478?transport=tcp", "tcp"}, {"turns:", "tls"},
+	for _, test := range []struct{ url, protocol string }{
+		{"turn:relay.callpath.test:3479?transport=udp", "udp"},
+		{"turn:relay.callpath.test:3478?transport=tcp", "tcp"},
+		{"turns:relay.callpath.test:443?transport=tcp", "tls"},
 	} {
 		cfg := r.Side("alice", language.Participant{}).Config
-		cfg.Servers = only(cfg.Servers, test.part)
+		cfg.Servers = r.Server("alice", test.url)
 		dialer := endpoint.NewDialer(cfg)
 		a, err := Allocate(t.Context(), cfg, dialer)
 		if err != nil {
-			t.Errorf("%s: %v", test.part, err)
+			t.Errorf("%s: %v", test.url, err)
 			continue
 		}
 		if a.Protocol != test.protocol || a.relayed.Addr() != rig.Machines["relay"] {
-			t.Errorf("%s: relayed address %s over %s", test.part, a.relayed, a.Protocol)
+			t.Errorf("%s: relayed address %s over %s", test.url, a.relayed, a.Protocol)
 		}
 		c := a.Candidate(negotiation.Candidate{Type: "host", Address: a.relayed})
 		if c.Type != "relay" || c.RelayProtocol != test.protocol || c.Related != a.local {
-			t.Errorf("%s: the candidate becomes %+v", test.part, c)
+			t.Errorf("%s: the candidate becomes %+v", test.url, c)
 		}
 		if err := a.Close(); err != nil {
-			t.Errorf("%s: close: %v", test.part, err)
+			t.Errorf("%s: close: %v", test.url, err)
 		}
 		dialer.Close()
 	}
@@ -62,10 +53,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	r := rig.New(t)
 	cfg := r.Side("alice", language.Participant{}).Config
-	cfg.Servers = only(cfg.Servers, ":3478?transport=udp")
-	for i := range cfg.Servers {
-		cfg.Servers[i].Credential = "forged"
-	}
+	cfg.Servers[0].Credential = "forged"
 	dialer := endpoint.NewDialer(cfg)
 	defer dialer.Close()
 	if _, err := Allocate(t.Context(), cfg, dialer); err == nil || !strings.Contains(err.Error(), "relay.callpath.test:3478") {
@@ -80,6 +68,10 @@ func TestUnreachable(t *testing.T) {
 	r := rig.New(t)
 	r.Switch.Drop(func(p rig.Packet) bool { return p.Between("relay") })
 	cfg := r.Side("alice", language.Participant{}).Config
+	var err error
+	if cfg.Servers, err = r.ICEServers("alice", "call"); err != nil {
+		t.Fatal(err)
+	}
 	dialer := endpoint.NewDialer(cfg)
 	defer dialer.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

@@ -195,6 +195,12 @@ func (r *Rig) ICEServers(user, call string) ([]signaling.ICEServer, error) {
 	return []signaling.ICEServer{{URLs: []string{fmt.Sprintf("stun:%s:%d", RelayName, firstUDP)}}, server}, nil
 }
 
+// Server is one URL of the relay with a user's credential.
+func (r *Rig) Server(user, url string) []signaling.ICEServer {
+	username, password := turn.Credential(r.secret, user, "call", time.Now().Add(time.Hour))
+	return []signaling.ICEServer{{URLs: []string{url}, Username: username, Credential: password}}
+}
+
 // Relayed is how many payloads the relay has relayed; Refused what it has refused.
 func (r *Rig) Relayed() int {
 	r.mu.Lock()
