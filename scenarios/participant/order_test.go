@@ -1,126 +1,14 @@
 package participant
 
 import (
-	"context"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/callpath/callpath/relay/negotiation"
 	"github.com/callpath/callpath/scenarios/language"
-	"github.com/callpath/callpath/scenarios/media"
 	internet "github.com/callpath/callpath/scenarios/participant/internal/rig"
-	"github.com/callpath/callpath/signaling"
 )
-
-// TestPermission: the relay refuses a permission for an address that its policy
-// denies, whichever way the participant reaches it, and grants another.
-func TestPermission(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, peer, transport string
-		refused               bool
-	}{
-		{"private, over UDP", "10.0.0.1", "udp", true},
-		{"private, over TLS", "192.168.1.1", "tls", true},
-		{"public", "20.202.0.40", "udp", false},
-		{"no address", "nowhere", "udp", true},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t)
-			ctx := testContext(t)
-			alice := r.join(ctx, "alice", language.Participant{Media: []string{"opus"}, Peer: test.peer, Transports: []string{test.transport}})
-			bob := r.join(ctx, "bob", language.Participant{Media: []string{"opus"}})
-			r.call(ctx, alice, bob)
-			r.media(ctx, alice, bob)
-			flows(ctx, t, alice, 10)
-			if err := alice.requestPermission(ctx, servers(ctx, t, alice)); err != nil != test.refused {
-				t.Errorf("a permission for %s gives %v, want refused: %v", test.peer, err, test.refused)
-			}
-			if test.refused && test.peer != "nowhere" {
-				await(ctx, t, "the relay refuses", func() bool { return len(r.Refused()) >= 2 })
-				if got := strings.Join(r.Refused(), "; "); !strings.Contains(got, "CreatePermission 403") {
-					t.Errorf("the relay refused %s, want CreatePermission 403", got)
-				}
-			}
-		})
-	}
-}
-
-// servers are those that a participant uses.
-func servers(ctx context.Context, t *testing.T, c client) []signaling.ICEServer {
-	t.Helper()
-	list, err := c.servers(ctx, c.session.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-// TestLoss: lost video is sent again, a lost picture is asked for, and nothing is
-// corrupt.
-func TestLoss(t *testing.T) {
-	t.Parallel()
-	r, _, bob := both(t, language.Participant{}, language.Participant{})
-	ctx := testContext(t)
-	flows(ctx, t, bob, 30)
-	var mu sync.Mutex
-	chance := rand.New(rand.NewPCG(1, 2))
-	r.Switch.Drop(func(p internet.Packet) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return p.UDP && p.From.Addr() == internet.Machines["alice"] && p.To.Addr() == internet.Machines["bob"] && chance.Float64() < 0.1
-	})
-	flows(ctx, t, bob, 250)
-	var audio, video float64
-	for _, s := range bob.Result().Streams {
-		if s.Corrupt > 0 {
-			t.Errorf("%s: %d corrupt packets", s.Codec, s.Corrupt)
-		}
-		if s.Kind == media.Audio {
-			audio = s.LossRate
-		} else {
-			video = s.LossRate
-		}
-	}
-	if audio < 0.02 || audio > 0.25 {
-		t.Errorf("the audio's loss is %.3f, want about 0.1", audio)
-	}
-	if video >= audio {
-		t.Errorf("the video's loss is %.3f, with NACK, the audio's %.3f", video, audio)
-	}
-	// Nothing at all for a moment: the picture is lost, and comes back.
-	r.Switch.Drop(func(p internet.Packet) bool { return p.UDP && p.Between("alice") && p.Between("bob") })
-	select {
-	case <-time.After(1200 * time.Millisecond):
-	case <-ctx.Done():
-	}
-	r.Switch.Drop(nil)
-	flows(ctx, t, bob, 100)
-	res := bob.Result()
-	if gap := time.Duration(res.Gap); gap < time.Second {
-		t.Errorf("the longest gap is %s, want 1 s or more", gap)
-	}
-	worst := 0.0
-	for _, s := range res.Series {
-		worst = max(worst, s.Loss)
-	}
-	if worst < 0.5 {
-		t.Errorf("the worst sample has a loss of %.2f, want that of the outage", worst)
-	}
-	await(ctx, t, "a freeze is counted", func() bool {
-		for _, s := range bob.Result().Streams {
-			if s.Freezes > 0 {
-				return true
-			}
-		}
-		return false
-	})
-}
 
 // TestCrossingReoffers: both sides hold at the same time; the controller lets one
 // go first, and the other follows.
