@@ -78,6 +78,12 @@ func (w *world) settle(step int) {
 		c.await("channel", mark)
 		c.await("data", mark)
 	}
+	// All is sent now; the last mark comes behind it at each peer.
+	for _, p := range w.peers {
+		_, err := w.bound.conn.WriteToUDPAddrPort([]byte(mark), p.at())
+		ok(w.t, err)
+		p.await("payload", mark)
+	}
 }
 
 // outcome is what everybody received, each in order, in words that are the same in

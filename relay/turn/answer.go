@@ -17,6 +17,17 @@ var refusals = map[stun.Method]EventKind{
 	stun.MethodChannelBind:      ChannelDenied,
 }
 
+// verdicts are the rules and reasons of what the engine refuses by itself.
+var verdicts = map[stun.ErrorCode]struct{ rule, reason string }{
+	stun.CodeBadRequest:             {RuleRequest, "the request is malformed, or contradicts itself or an earlier one"},
+	stun.CodeUnknownAttribute:       {RuleAttribute, "the request needs an attribute that this relay does not know, DONT-FRAGMENT among them"},
+	stun.CodeAllocMismatch:          {RuleAllocation, "client has an allocation already"},
+	stun.CodeAddrFamilyNotSupported: {RuleAddressFamily, "the address family is none that this relay knows"},
+	stun.CodePeerAddrFamilyMismatch: {RulePeerFamily, "the peer's address family is not the allocation's"},
+	stun.CodeUnsupportedTransProto:  {RuleTransport, "the transport is none that this relay knows"},
+	stun.CodeInsufficientCapacity:   {RulePorts, "the reservation is unknown, or there is no port"},
+}
+
 // respond sends the engine's response. Where a hook had a reason that the engine
 // has no code for, the response is made anew: the engine answers a forbidden
 // channel with 401, by which a client would only try again, and anything that the
@@ -48,7 +59,8 @@ func (f *front) respond(p []byte, to net.Addr) error {
 		r.told = true
 		if kind, ok := refusals[r.message.Type.Method]; ok {
 			e := f.event(kind)
-			e.Code, e.Reason = int(code.Code), string(code.Reason)
+			why := verdicts[code.Code]
+			e.Code, e.Rule, e.Reason = int(code.Code), why.rule, why.reason
 			f.server.report(e)
 		}
 	}
@@ -70,10 +82,10 @@ func (f *front) answerMismatch() {
 	}
 	e := f.event(kind)
 	code := stun.CodeAllocMismatch
-	e.Reason = "client has no allocation"
+	e.Rule, e.Reason = RuleAllocation, "client has no allocation"
 	if a := f.allocation(r.client); a != nil {
 		code = stun.CodeWrongCredentials
-		e.Reason = "allocation was made by another user or for another call"
+		e.Rule, e.Reason = RuleOwner, "allocation was made by another user or for another call"
 	}
 	f.refuse(e, code)
 	if err := f.answer(code, net.UDPAddrFromAddrPort(r.client)); err != nil {

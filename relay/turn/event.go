@@ -83,11 +83,15 @@ const (
 	RulePorts           = "relay-ports"
 	RuleTransport       = "relayed-transport"
 	RuleDraining        = "draining"
+	RuleAllocation      = "allocation" // there is none, or one already
+	RuleOwner           = "owner"      // it is another user's, or another call's
+	RulePeerFamily      = "peer-address-family"
+	RuleAttribute       = "unknown-attribute"
 )
 
 // Rules of AuthenticationFailed.
 const (
-	RuleRequest      = "request"       // an attribute is missing
+	RuleRequest      = "request"       // an attribute is missing or malformed
 	RuleUsername     = "username"      // it does not read expiry:user
 	RuleRealm        = "realm"         // it is another relay's
 	RuleSignature    = "signature"     // no secret fits
