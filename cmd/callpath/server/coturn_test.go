@@ -61,7 +61,7 @@ func TestCoturnClientRelaysThroughServe(t *testing.T) {
 	}
 	client := uclient(t)
 	const sessions, messages = 50, 10
-	p := startProcess(t, "--relay-peers-allow", "127.0.0.0/8", "--relay-quota-allocations-per-user", "2000")
+	p := startProcess(t, "--relay-peers-allow=127.0.0.0/8", "--relay-quota-allocations-per-user=2000")
 	peer := echoPeer(t)
 	username, password := p.credential("bob")
 	shared := []string{"-u", "alice", "-W", p.secret()}

@@ -20,6 +20,7 @@ type metrics struct {
 	failures  *prometheus.CounterVec
 	events    *prometheus.CounterVec
 	decisions *prometheus.CounterVec
+	http      *prometheus.CounterVec
 	rules     bounded
 }
 
@@ -41,9 +42,10 @@ func newMetrics(s *Server) *metrics {
 		refusals:  counter("relay_refusals_total", "What the relay refused, by kind and rule.", "kind", "rule"),
 		failures:  counter("relay_authentication_failures_total", "Requests whose credential was refused, by reason.", "reason"),
 		events:    counter("signaling_events_total", "What happened at the signaling controller, by kind.", "kind"),
+		http:      counter("signaling_refused_requests_total", "Requests refused before anybody was known, by status.", "status"),
 		decisions: counter("signaling_decisions_total", "Security decisions of signaling, by rule and outcome.", "rule", "allowed"),
 	}
-	m.registry.MustRegister(m.created, m.refusals, m.failures, m.events, m.decisions, newCollector(s),
+	m.registry.MustRegister(m.created, m.refusals, m.failures, m.events, m.decisions, m.http, newCollector(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
@@ -18,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callpath/callpath/cmd/callpath/server"
 	"github.com/callpath/callpath/relay/turn"
 )
 
@@ -38,11 +41,10 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// process is callpath serve as a process of its own, on free ports of loopback.
-type process struct {
+// target is a running server, on free ports of loopback, with what it says.
+type target struct {
 	t     *testing.T
 	state string
-	cmd   *exec.Cmd
 	ended chan error
 
 	mu      sync.Mutex
@@ -50,6 +52,80 @@ type process struct {
 	records []map[string]any // of its log
 	at      map[string]netip.AddrPort
 	said    []string // on its standard output
+
+	// These are for a server in this process.
+	stop   context.CancelFunc
+	reload chan os.Signal
+	hurry  chan struct{}
+}
+
+func newTarget(t *testing.T) *target {
+	p := &target{t: t, state: t.TempDir(), ended: make(chan error, 1), at: map[string]netip.AddrPort{}}
+	p.changed = sync.NewCond(&p.mu)
+	return p
+}
+
+// base are the flags of every target, before its own, which win.
+func (p *target) base() []string {
+	return []string{"--state=" + p.state, "--listen=127.0.0.1",
+		"--relay-udp=0", "--relay-tcp=0", "--relay-tls=0", "--relay-dtls=0", "--signaling-https=0",
+		"--admin-listen=127.0.0.1:0", "--log-format=json"}
+}
+
+// ready waits until it serves.
+func (p *target) ready() {
+	p.t.Helper()
+	p.await("ready", func() bool { return p.has("serving") != nil && p.at["admin"].IsValid() })
+}
+
+// startServer starts one in this process, by the same flags.
+func startServer(t *testing.T, flags ...string) *target {
+	t.Helper()
+	p := newTarget(t)
+	given := map[string]string{}
+	for _, f := range append(p.base(), flags...) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(f, "--"), "=")
+		given[name] = value
+	}
+	cfg, err := server.Load(server.Source{Flags: given})
+	ok(t, err)
+	logs, logWriter := io.Pipe()
+	out, outWriter := io.Pipe()
+	log := slog.New(slog.NewJSONHandler(logWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var reading sync.WaitGroup
+	reading.Go(func() { p.readOutput(out) })
+	reading.Go(func() { p.readLog(logs) })
+	s, err := server.New(t.Context(), cfg, log)
+	ok(t, err)
+	s.Welcome(outWriter)
+	ctx, stop := context.WithCancel(context.Background())
+	p.reload, p.hurry = make(chan os.Signal), make(chan struct{})
+	go func() {
+		report, err := s.Run(ctx, server.Signals{Reload: p.reload, Hurry: p.hurry})
+		fmt.Fprintln(outWriter, report)
+		outWriter.Close()
+		logWriter.Close()
+		reading.Wait()
+		p.ended <- err
+	}()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case <-p.hurry:
+		default:
+			close(p.hurry)
+		}
+		ok(t, p.wait())
+	})
+	p.stop = stop
+	p.ready()
+	return p
+}
+
+// process is callpath serve as a process of its own.
+type process struct {
+	*target
+	cmd *exec.Cmd
 }
 
 // startProcess starts it with the flags and waits until it is ready.
@@ -57,12 +133,8 @@ func startProcess(t *testing.T, flags ...string) *process {
 	t.Helper()
 	path, err := program()
 	ok(t, err)
-	p := &process{t: t, state: t.TempDir(), ended: make(chan error, 1), at: map[string]netip.AddrPort{}}
-	p.changed = sync.NewCond(&p.mu)
-	arguments := append([]string{"serve", "--state", p.state, "--listen", "127.0.0.1",
-		"--relay-udp", "0", "--relay-tcp", "0", "--relay-tls", "0", "--relay-dtls", "0", "--signaling-https", "0",
-		"--admin-listen", "127.0.0.1:0", "--log-format", "json"}, flags...)
-	p.cmd = exec.Command(path, arguments...)
+	p := &process{target: newTarget(t)}
+	p.cmd = exec.Command(path, append(append([]string{"serve"}, p.base()...), flags...)...)
 	out, err := p.cmd.StdoutPipe()
 	ok(t, err)
 	logs, err := p.cmd.StderrPipe()
@@ -79,11 +151,11 @@ func startProcess(t *testing.T, flags ...string) *process {
 		_ = p.cmd.Process.Kill()
 		p.wait()
 	})
-	p.await("ready", func() bool { return p.has("serving") != nil && p.at["admin"].IsValid() })
+	p.ready()
 	return p
 }
 
-func (p *process) wait() error {
+func (p *target) wait() error {
 	select {
 	case err := <-p.ended:
 		p.ended <- err
@@ -95,7 +167,7 @@ func (p *process) wait() error {
 }
 
 // readOutput learns the ports from the welcome.
-func (p *process) readOutput(r io.Reader) {
+func (p *target) readOutput(r io.Reader) {
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		line := lines.Text()
 		p.mu.Lock()
@@ -111,7 +183,7 @@ func (p *process) readOutput(r io.Reader) {
 	}
 }
 
-func (p *process) readLog(r io.Reader) {
+func (p *target) readLog(r io.Reader) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -127,7 +199,7 @@ func (p *process) readLog(r io.Reader) {
 }
 
 // await waits until done, which is called with mu held.
-func (p *process) await(what string, done func() bool) {
+func (p *target) await(what string, done func() bool) {
 	p.t.Helper()
 	deadline := time.Now().Add(patience)
 	stop := time.AfterFunc(patience, func() { p.mu.Lock(); p.changed.Broadcast(); p.mu.Unlock() })
@@ -143,7 +215,7 @@ func (p *process) await(what string, done func() bool) {
 }
 
 // has finds a record by its message; mu is held.
-func (p *process) has(message string) map[string]any {
+func (p *target) has(message string) map[string]any {
 	for _, r := range p.records {
 		if r["msg"] == message {
 			return r
@@ -153,19 +225,19 @@ func (p *process) has(message string) map[string]any {
 }
 
 // secret is the relay's.
-func (p *process) secret() string {
+func (p *target) secret() string {
 	p.t.Helper()
 	data, err := os.ReadFile(filepath.Join(p.state, "relay.secret"))
 	ok(p.t, err)
 	return strings.TrimSpace(string(data))
 }
 
-func (p *process) credential(user string) (username, password string) {
+func (p *target) credential(user string) (username, password string) {
 	return turn.Credential([]byte(p.secret()), user, "", time.Now().Add(time.Hour))
 }
 
 // get asks the admin endpoint.
-func (p *process) get(path string) (status int, body string) {
+func (p *target) get(path string) (status int, body string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -181,7 +253,7 @@ func (p *process) get(path string) (status int, body string) {
 }
 
 // metric is the value of a metric without labels, as text.
-func (p *process) metric(name string) string {
+func (p *target) metric(name string) string {
 	p.t.Helper()
 	_, body := p.get("/metrics")
 	for line := range strings.Lines(body) {
@@ -198,9 +270,9 @@ func (p *process) signal(s syscall.Signal) {
 	ok(p.t, p.cmd.Process.Signal(s))
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, errs ...error) {
 	t.Helper()
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -205,9 +206,13 @@ func (s *Server) Run(ctx context.Context, signals Signals) (Report, error) {
 	secure := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return s.current.Load().certificate, nil
 	}}
+	var handler http.Handler
+	if s.controller != nil {
+		handler = s.audited(s.controller.Handler())
+	}
 	for _, ln := range s.sockets.signaling {
 		start(func(ctx context.Context) error {
-			return signaling.Serve(ctx, netutil.LimitListener(ln, maxHTTP), secure, s.controller.Handler())
+			return signaling.Serve(ctx, netutil.LimitListener(ln, maxHTTP), secure, handler)
 		})
 	}
 	if s.admin != nil {
