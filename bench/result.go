@@ -42,7 +42,8 @@ type Machine struct {
 	Network    string `json:"network"`
 	// Others is the share of all CPUs' time, 0 to 1, that was spent on anything but
 	// the benchmark: its median over all measurements, and the most of one.
-	Others, OthersMost float64
+	Others     float64 `json:"others"`
+	OthersMost float64 `json:"others_most"`
 }
 
 // direct is the name under which the load that is sent straight to the sink appears.

@@ -49,16 +49,19 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		r.loads = append(r.loads, l)
 	}
 	r.begin()
-	cause := ctx
+	limited := ctx
 	if o.Quick {
-		limited, cancel := context.WithTimeoutCause(ctx, quickTime, errTime)
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, quickTime)
 		defer cancel()
-		cause = limited
 	}
-	err = r.studies(cause)
+	err = r.studies(limited)
 	r.end()
-	if cause.Err() != nil {
-		r.report.Cut = context.Cause(cause).Error()
+	if limited.Err() != nil {
+		r.report.Cut = "interrupted"
+		if ctx.Err() == nil {
+			r.report.Cut = errTime.Error()
+		}
 		return r.report, nil
 	}
 	if err != nil {
@@ -116,7 +119,7 @@ func (r *runner) progress(format string, a ...any) {
 	r.OnProgress(Progress{Doing: fmt.Sprintf(format, a...), Done: r.done, Of: max(r.of, r.done)})
 }
 
-// warmUp is what is sent before a measurement.
+// step is a measurement after a warm-up.
 func (r *runner) step(rate float64, d time.Duration) loader.Step {
 	return loader.Step{Rate: rate, WarmUp: min(max(d/5, 50*time.Millisecond), time.Second), Duration: d}
 }

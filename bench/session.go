@@ -106,20 +106,22 @@ func (r *session) ask(ctx context.Context, order any) (loader.Answer, error) {
 	if err == nil {
 		err = r.answers.Decode(&answer)
 	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return answer, ctx.Err()
-	case err != nil:
-		return answer, fmt.Errorf("loader: %w (%s) %s", err, r.loader.State(), r.loader.Said())
-	case answer.Error != "":
-		return answer, errors.New(answer.Error)
 	}
+	// A server that has ended is what is wrong, whatever the loader says of it.
 	if r.server != nil {
 		select {
 		case <-r.server.Ended():
 			return answer, fmt.Errorf("the server ended: %s %s", r.server.State(), r.server.Said())
 		default:
 		}
+	}
+	switch {
+	case err != nil:
+		return answer, fmt.Errorf("loader: %w (%s) %s", err, r.loader.State(), r.loader.Said())
+	case answer.Error != "":
+		return answer, errors.New(answer.Error)
 	}
 	return answer, nil
 }

@@ -24,6 +24,8 @@ const (
 	// peakAgain is how often a rate is tried before it counts as lost: one stall
 	// of a shared machine is not the relay's limit.
 	peakAgain = 2
+	// quickTries are those of the short form.
+	quickTries = 6
 )
 
 // flowRate is the packets per second of the study Flows, whatever the number.
@@ -47,16 +49,32 @@ func (r *runner) studies(ctx context.Context) error {
 func (r *runner) plan() (n int) {
 	count := map[Study]int{
 		Cost:    len(r.loads) * (len(r.subjects) + 1),
-		Peak:    len(r.peakLoads()) * len(r.subjects),
-		Latency: len(shares) * len(r.subjects),
+		Peak:    len(r.peakLoads()) * (len(r.subjects) + 1),
+		Latency: len(r.shares()) * len(r.subjects),
 		Flows:   len(r.FlowCounts) * (len(r.subjects) + 1),
 	}
 	for study, c := range count {
 		if slices.Contains(r.Studies, study) {
-			n += r.Rounds * c
+			n += r.rounds(study) * c
 		}
 	}
 	return n
+}
+
+// rounds of a study. In the short form only the first has several.
+func (r *runner) rounds(s Study) int {
+	if r.Quick && s != Cost {
+		return 1
+	}
+	return r.Rounds
+}
+
+// shares are those at which latency is measured.
+func (r *runner) shares() []float64 {
+	if r.Quick {
+		return []float64{0.25, 0.5, 0.9}
+	}
+	return shares
 }
 
 // withDirect is the load alone and then all subjects: what one round measures.
@@ -87,7 +105,7 @@ func (r *runner) flows(ctx context.Context) error {
 
 // same gives all subjects the same load in each round.
 func (r *runner) same(ctx context.Context, study Study, l load.Load) error {
-	for round := range r.Rounds {
+	for round := range r.rounds(study) {
 		for _, s := range r.withDirect() {
 			r.progress("%s: %s, %d flows, %s, round %d", study, l.Name, l.Flows, name(s), round+1)
 			err := r.within(ctx, s, l, func(run *session) error {
@@ -120,17 +138,18 @@ func (r *runner) peakLoads() []load.Load {
 			all = append(all, l)
 		}
 	}
-	if len(all) == 0 {
+	if len(all) == 0 || r.Quick {
 		all = r.loads[:1]
 	}
 	return all
 }
 
-// peak looks for the most packets per second of each subject.
+// peak looks for the most packets per second of each subject, and of the generator
+// and the sink without any.
 func (r *runner) peak(ctx context.Context) error {
 	for _, l := range r.peakLoads() {
-		for round := range r.Rounds {
-			for _, s := range r.subjects {
+		for round := range r.rounds(Peak) {
+			for _, s := range r.withDirect() {
 				err := r.within(ctx, s, l, func(run *session) error { return r.climb(ctx, run, l, s, round) })
 				if err != nil {
 					return err
@@ -143,16 +162,16 @@ func (r *runner) peak(ctx context.Context) error {
 
 // climb is one search.
 func (r *runner) climb(ctx context.Context, run *session, l load.Load, s subject.Subject, round int) error {
-	duration := max(r.Duration/2, 100*time.Millisecond)
+	duration := max(r.Duration/2, 50*time.Millisecond)
 	tries := peakTries
 	if r.Quick {
-		tries = 5
+		tries = quickTries
 	}
 	var best loader.Result
 	end, err := search{from: peakFrom, to: load.MaxRate, tries: tries, close: peakClose}.run(func(rate float64) (outcome, error) {
 		var verdict outcome
 		for range peakAgain {
-			r.progress("peak: %s, %s, round %d, trying %.0f packets/s", l.Name, s.Name(), round+1, rate)
+			r.progress("peak: %s, %s, round %d, trying %.0f packets/s", l.Name, name(s), round+1, rate)
 			result, err := run.step(ctx, r.step(rate, duration))
 			if err != nil {
 				return lost, err
@@ -171,7 +190,7 @@ func (r *runner) climb(ctx context.Context, run *session, l load.Load, s subject
 		best = loader.Result{Duration: duration, Latency: loader.NewHistogram(), Pacing: loader.NewHistogram()}
 		best.Spent.Processes = make([]time.Duration, 2)
 	}
-	r.keep(Sample{Study: Peak, Load: l.Name, Subject: s.Name(), Round: round, Flows: l.Flows, Ready: run.Ready, Result: best, Limit: end.Limit})
+	r.keep(Sample{Study: Peak, Load: l.Name, Subject: name(s), Round: round, Flows: l.Flows, Ready: run.Ready, Result: best, Limit: end.Limit})
 	return nil
 }
 
@@ -190,10 +209,10 @@ func judge(r loader.Result) outcome {
 func (r *runner) latency(ctx context.Context) error {
 	l := r.loads[0]
 	peak := r.commonPeak(l)
-	for round := range r.Rounds {
+	for round := range r.rounds(Latency) {
 		for _, s := range r.subjects {
 			err := r.within(ctx, s, l, func(run *session) error {
-				for _, share := range shares {
+				for _, share := range r.shares() {
 					r.progress("latency: %s, %s, round %d, %.0f %% of %.0f packets/s", l.Name, s.Name(), round+1, 100*share, peak)
 					result, err := run.step(ctx, r.step(share*peak, r.Duration))
 					if err != nil {
@@ -216,7 +235,7 @@ func (r *runner) latency(ctx context.Context) error {
 func (r *runner) commonPeak(l load.Load) float64 {
 	lowest := 0.0
 	for _, row := range summarize(r.report.Samples, r.Against) {
-		if row.Study == Peak && row.Load == l.Name && row.Carried.Median > 0 && (lowest == 0 || row.Carried.Median < lowest) {
+		if row.Study == Peak && row.Subject != direct && row.Load == l.Name && row.Carried.Median > 0 && (lowest == 0 || row.Carried.Median < lowest) {
 			lowest = row.Carried.Median
 		}
 	}

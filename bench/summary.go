@@ -55,7 +55,27 @@ func (s Sample) processes() float64 {
 	return s.perPacket(sum)
 }
 
-func (s Sample) machine() float64 { return s.perPacket(s.Result.Spent.Machine) }
+// maxOthers is the share of the CPUs' time that others may take while the machine's
+// busy time still says something about the load.
+const maxOthers = 0.2
+
+func (s Sample) machine() float64 {
+	if s.others() > maxOthers {
+		return none
+	}
+	return s.perPacket(s.Result.Spent.Machine)
+}
+
+// others is the share of the CPUs' time that was spent on anything but the
+// benchmark, 0 to 1.
+func (s Sample) others() float64 {
+	spent := s.Result.Spent
+	all := spent.Elapsed * time.Duration(spent.CPUs)
+	if all <= 0 {
+		return none
+	}
+	return float64(spent.Others()) / float64(all)
+}
 
 func (s Sample) memory() float64 {
 	if s.Ready.After <= s.Ready.Before || s.Ready.Flows == 0 {
@@ -184,10 +204,7 @@ func rounds(samples map[int]Sample) []int {
 func shared(samples []Sample) Spread {
 	var values []float64
 	for _, s := range samples {
-		spent := s.Result.Spent
-		if all := spent.Elapsed * time.Duration(spent.CPUs); all > 0 {
-			values = append(values, float64(spent.Others())/float64(all))
-		}
+		values = append(values, s.others())
 	}
 	return spreadOf(values)
 }
@@ -196,8 +213,8 @@ func shared(samples []Sample) Spread {
 func (r *Report) notes() []string {
 	var notes []string
 	if r.Machine.OthersMost > 0.05 {
-		notes = append(notes, fmt.Sprintf("The machine is shared: other work took %.0f %% of its CPU time (median; at most %.0f %% in one measurement). Trust ratios more than figures, and server CPU more than system CPU.",
-			100*r.Machine.Others, 100*r.Machine.OthersMost))
+		notes = append(notes, fmt.Sprintf("The machine is shared: other work took %.0f %% of its CPU time (median; at most %.0f %% in one measurement). Trust ratios more than figures. System CPU added is not given for measurements in which others took more than %.0f %%.",
+			100*r.Machine.Others, 100*r.Machine.OthersMost, 100*maxOthers))
 	}
 	if len(r.Machine.ServerCPUs) > 0 && slices.Equal(r.Machine.ServerCPUs, r.Machine.LoaderCPUs) {
 		notes = append(notes, "Server and loader share the same CPUs: each takes time from the other.")

@@ -66,8 +66,8 @@ func (c *client) refresh(ctx context.Context, peer netip.AddrPort) error {
 // realm and the nonce, a later one with a new nonce when that is stale (RFC 8489,
 // section 9.2.5).
 func (c *client) request(ctx context.Context, method stun.Method, attributes ...stun.Setter) (*stun.Message, error) {
-	const tries = 3
-	for range tries {
+	const challenges = 3
+	for range challenges {
 		setters := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, attributes...)
 		if c.key != nil {
 			setters = append(setters, stun.NewUsername(c.username), c.realm, c.nonce, c.key)
@@ -96,51 +96,57 @@ func (c *client) request(ctx context.Context, method stun.Method, attributes ...
 		}
 		c.key = stun.NewLongTermIntegrity(c.username, c.realm.String(), c.password)
 	}
-	return nil, fmt.Errorf("%v: nonce stale %d times in a row", method, tries)
+	return nil, fmt.Errorf("%v: nonce stale %d times in a row", method, challenges)
 }
 
 // errSilent is the error of a server that answers nothing.
 var errSilent = errors.New("no answer")
 
-// exchange sends a request until it is answered: 250 ms, 500 ms, … after one
-// another (RFC 8489, section 6.2.1, begun shorter as the network is this machine's).
+// The retransmissions of a request: after 250 ms, 500 ms, … (RFC 8489, section
+// 6.2.1, begun shorter as the network is this machine's).
+const firstWait, tries = 250 * time.Millisecond, 6
+
+// exchange sends a request until it is answered.
 func (c *client) exchange(ctx context.Context, request *stun.Message) (*stun.Message, error) {
+	response := new(stun.Message)
+	err := ask(ctx, c.socket, request.Raw, func(p []byte) bool {
+		if !stun.IsMessage(p) {
+			return false
+		}
+		_, err := response.Write(p)
+		return err == nil && response.TransactionID == request.TransactionID
+	})
+	return response, err
+}
+
+// ask sends a packet on a connected socket, again and again, until a packet comes
+// that is the answer.
+func ask(ctx context.Context, s *udp.Socket, p []byte, isAnswer func([]byte) bool) error {
 	buffer := make([]byte, 2048)
-	const first, tries = 250 * time.Millisecond, 6
 	for try := range tries {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		// A refusal (ICMP) is of a server that has not begun yet: it is asked again.
-		if err := c.socket.Send(request.Raw); err != nil && !udp.Refused(err) && !udp.Empty(err) {
-			return nil, err
+		if err := s.Send(p); err != nil && !udp.Refused(err) && !udp.Empty(err) {
+			return err
 		}
-		until := time.Now().Add(first << try)
-		for left := time.Until(until); left > 0; left = time.Until(until) {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
+		until := time.Now().Add(firstWait << try)
+		for left := firstWait << try; left > 0; left = time.Until(until) {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			ready, err := c.socket.Wait(int(min(left, 100*time.Millisecond)/time.Millisecond) + 1)
+			const look = 50 * time.Millisecond // how often ctx is looked at
+			ready, err := s.Wait(int(min(left, look)/time.Millisecond) + 1)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if !ready {
 				continue
 			}
-			n, _, err := c.socket.Receive(buffer)
-			if err != nil || !stun.IsMessage(buffer[:n]) {
-				if udp.Refused(err) {
-					break
-				}
-				continue
-			}
-			response := &stun.Message{Raw: buffer[:n]}
-			if response.Decode() == nil && response.TransactionID == request.TransactionID {
-				return response, nil
+			if n, _, err := s.Receive(buffer); err == nil && isAnswer(buffer[:n]) {
+				return nil
 			}
 		}
 	}
-	return nil, errSilent
+	return errSilent
 }
 
 // requestedTransport is UDP (RFC 8656, section 18.7).

@@ -3,10 +3,8 @@ package loader
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/callpath/callpath/bench/udp"
 )
@@ -35,28 +33,13 @@ func ReadHello(p []byte) (Hello, bool) {
 
 // greet asks a forwarder for a flow to peer.
 func greet(ctx context.Context, s *udp.Socket, peer netip.AddrPort) (netip.AddrPort, error) {
-	buffer := make([]byte, 64)
-	for range 10 {
-		if err := ctx.Err(); err != nil {
-			return netip.AddrPort{}, err
-		}
-		if err := s.Send(Hello{peer}.Bytes()); err != nil && !udp.Refused(err) && !udp.Empty(err) {
-			return netip.AddrPort{}, fmt.Errorf("ask forwarder: %w", err)
-		}
-		ready, err := s.Wait(int((300 * time.Millisecond).Milliseconds()))
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("ask forwarder: %w", err)
-		}
-		if !ready {
-			continue
-		}
-		n, _, err := s.Receive(buffer)
-		if err != nil {
-			continue
-		}
-		if answer, ok := ReadHello(buffer[:n]); ok {
-			return answer.Address, nil
-		}
+	var answer Hello
+	err := ask(ctx, s, Hello{peer}.Bytes(), func(p []byte) (ok bool) {
+		answer, ok = ReadHello(p)
+		return ok
+	})
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("ask forwarder: %w", err)
 	}
-	return netip.AddrPort{}, errors.Join(errors.New("ask forwarder"), errSilent)
+	return answer.Address, nil
 }

@@ -7,6 +7,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,9 @@ type Config struct {
 	Environment []string
 	// CPUs are those that the process may run on; none means any.
 	CPUs []int
+	// Patience is how long each way of ending the process is given before the next;
+	// 0 means two seconds.
+	Patience time.Duration
 	// Ended is called once the process has ended, if it was started.
 	Ended func()
 }
@@ -36,7 +40,9 @@ type Process struct {
 	cmd   *exec.Cmd
 	said  *tail
 	ended chan struct{}
-	stop  sync.Once
+	// patience is the config's.
+	patience time.Duration
+	stop     sync.Once
 }
 
 // Start starts a process, in a process group of its own, so that an interrupt from
@@ -44,7 +50,7 @@ type Process struct {
 func Start(cfg Config) (*Process, error) {
 	cmd := exec.Command(cfg.Command[0], cfg.Command[1:]...)
 	cmd.Env = append(cmd.Environ(), cfg.Environment...)
-	p := &Process{cmd: cmd, said: &tail{}, ended: make(chan struct{})}
+	p := &Process{cmd: cmd, said: &tail{}, ended: make(chan struct{}), patience: cmp.Or(cfg.Patience, 2*time.Second)}
 	cmd.Stderr = p.said
 	cmd.WaitDelay = time.Second
 	var err error
@@ -92,9 +98,6 @@ func (p *Process) State() string {
 // Said is the end of what the process wrote to its standard error.
 func (p *Process) Said() string { return p.said.String() }
 
-// patience is how long each way of ending a process is given.
-const patience = 2 * time.Second
-
 // Stop ends the process: by the end of its input, if it does not see that by SIGTERM,
 // and if that does not help by SIGKILL. It returns when the process has ended.
 func (p *Process) Stop() {
@@ -104,7 +107,7 @@ func (p *Process) Stop() {
 			insist()
 			select {
 			case <-p.ended:
-			case <-time.After(patience):
+			case <-time.After(p.patience):
 				continue
 			}
 			break

@@ -89,9 +89,7 @@ var (
 // Text writes the report as tables for people.
 func Text(w io.Writer, r *bench.Report) error {
 	out := bufio.NewWriter(w)
-	m := r.Machine
-	fmt.Fprintf(out, "%s, kernel %s, %s, %d CPUs; server on %s, loader on %s, over %s; %d rounds of %v; ratios to %s\n",
-		m.System, m.Kernel, m.Go, m.CPUs, cpus(m.ServerCPUs), cpus(m.LoaderCPUs), m.Network, r.Rounds, r.Duration, r.Against)
+	fmt.Fprintf(out, "%s Ratios are to %s.\n", machine(r), r.Against)
 	for _, s := range r.Subjects {
 		fmt.Fprintf(out, "  %-18s %s\n", s.Name, s.Summary)
 	}
@@ -116,6 +114,13 @@ func Text(w io.Writer, r *bench.Report) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
+}
+
+// machine says where the benchmark ran and how.
+func machine(r *bench.Report) string {
+	m := r.Machine
+	return fmt.Sprintf("%s, kernel %s, %s, %d CPUs; server on %s, loader on %s, over %s; rounds: %d, of %v.",
+		m.System, m.Kernel, m.Go, m.CPUs, cpus(m.ServerCPUs), cpus(m.LoaderCPUs), m.Network, r.Rounds, r.Duration)
 }
 
 // legend explains the columns.

@@ -63,7 +63,9 @@ func openForwarder(m mode) func(settings) (io.Closer, error) {
 		f := &forwarder{mode: m, at: s.Server, clients: make(map[udp.Address]*forwarded), done: make(chan struct{})}
 		f.buffer = make([]byte, 4+2048)
 		f.inbox = udp.NewInbox(64, udp.MaxMessage)
-			err := f.open()
+		f.outbox = udp.NewOutbox(64, 2*1024)
+		f.headers = make([][4]byte, 1024)
+		err := f.open()
 		if err != nil {
 			return nil, errors.Join(err, f.release())
 		}
@@ -78,7 +80,7 @@ func openForwarder(m mode) func(settings) (io.Closer, error) {
 }
 
 func (f *forwarder) open() (err error) {
-	if f.main, err = udp.Open(f.at, udp.Options{Coalesce: f.mode == segmented}); err != nil {
+	if f.main, err = udp.Open(f.at, f.options()); err != nil {
 		return err
 	}
 	if f.poller, err = udp.NewPoller(64); err != nil {
@@ -88,6 +90,13 @@ func (f *forwarder) open() (err error) {
 		return fmt.Errorf("forwarder: %w", err)
 	}
 	return errors.Join(f.poller.AddFile(int(f.stop.Fd()), numberStop), f.poller.Add(f.main, numberMain))
+}
+
+// forwarderBuffer is what the forwarder's sockets hold: much, as it is the floor.
+const forwarderBuffer = 4 << 20
+
+func (f *forwarder) options() udp.Options {
+	return udp.Options{Buffer: forwarderBuffer, Coalesce: f.mode == segmented}
 }
 
 // Close ends the forwarder and waits for its goroutine.
@@ -193,7 +202,7 @@ func (f *forwarder) parse(p []byte, from udp.Address) (*forwarded, []byte) {
 func (f *forwarder) greet(hello loader.Hello, from udp.Address) {
 	flow := f.clients[from]
 	if flow == nil {
-		out, err := udp.Open(netip.AddrPortFrom(f.at.Addr(), 0), udp.Options{Coalesce: f.mode == segmented})
+		out, err := udp.Open(netip.AddrPortFrom(f.at.Addr(), 0), f.options())
 		if err != nil {
 			return
 		}
