@@ -53,7 +53,7 @@ func (s *survey) legs(local []netip.Addr) (*legs, error) {
 
 // hosts makes the legs of a capture of ours.
 func (l *legs) hosts(s *survey) {
-	var servers []string
+	var servers, hidden []string
 	for _, e := range s.order {
 		switch {
 		case e.host == "":
@@ -64,10 +64,15 @@ func (l *legs) hosts(s *survey) {
 			if l.add(g) {
 				l.byHost[e.host] = g
 			}
+		case len(e.tls) > 0:
+			hidden = append(hidden, e.host)
 		}
 	}
 	if len(servers) > 0 {
 		l.notes = append(l.notes, "no legs, since they are STUN or TURN servers: "+strings.Join(servers, ", "))
+	}
+	if len(hidden) > 0 {
+		l.notes = append(l.notes, "no legs, since all that they sent was in TLS, or in nothing that is read: "+strings.Join(hidden, ", "))
 	}
 }
 
@@ -107,10 +112,16 @@ func (l *legs) of(from, to netip.AddrPort) (sender, receiver *leg) {
 // IPv4 and IPv6 does. Only where an address talks to itself, both endpoints being on
 // one machine, sockets are told apart: by the agents that check from them.
 func (s *survey) groups(local []netip.Addr) ([]*leg, error) {
+	forwards := map[string]bool{} // by place
+	for _, e := range s.order {
+		if e.host == "" && e.forwards {
+			forwards[s.place(e)] = true
+		}
+	}
 	var chosen []*end
 	outbound := false
 	for _, e := range s.order {
-		if e.host == "" && e.endpoint() && (len(local) == 0 || slices.Contains(local, e.socket.Addr())) {
+		if e.host == "" && e.endpoint() && !forwards[s.place(e)] && (len(local) == 0 || slices.Contains(local, e.socket.Addr())) {
 			chosen = append(chosen, e)
 			outbound = outbound || e.outbound
 		}

@@ -15,12 +15,12 @@ import (
 
 // Bounds of what a survey keeps. What comes after a limit is not taken.
 const (
-	maxHosts   = 256
-	maxSockets = 8192
-	maxPairs   = 8192
-	maxChecks  = 16384
-	maxNames   = 64 // user name fragments, randoms and the like, of each end
-	maxLinks   = 32
+	maxHosts    = 256
+	maxSockets  = 8192
+	maxPairs    = 8192
+	maxRequests = 16384
+	maxNames    = 64 // user name fragments, randoms and the like, of each end
+	maxLinks    = 32
 )
 
 // survey is what the first reading finds out.
@@ -38,10 +38,10 @@ type survey struct {
 	// pairs counts the packets of interest between two addresses, the lower
 	// address first.
 	pairs map[[2]netip.Addr]uint64
-	// checks are who sent each ICE check first. Whoever sends the same one
-	// again is no endpoint: it forwards.
-	checks  map[stun.TransactionID]*end
-	streams streams
+	// requests are who sent each request first. Whoever sends the same one too
+	// is no endpoint: it forwards, as a relay or a NAT does.
+	requests map[stun.TransactionID]*end
+	streams  streams
 }
 
 // end is what was seen of one host, or of one socket.
@@ -83,7 +83,7 @@ func (s set[T]) has(v T) bool {
 func newSurvey() *survey {
 	return &survey{
 		unread: map[string]uint64{}, hosts: map[string]*end{}, sockets: map[netip.AddrPort]*end{},
-		pairs: map[[2]netip.Addr]uint64{}, checks: map[stun.TransactionID]*end{}, streams: streams{},
+		pairs: map[[2]netip.Addr]uint64{}, requests: map[stun.TransactionID]*end{}, streams: streams{},
 	}
 }
 
@@ -270,8 +270,10 @@ func (v *visit) stun(b []byte, k known) {
 				v.payload(inside, receiver)
 			}
 		}
+	case m.Class == stun.Request && !v.first(from, k, m.ID):
+		from.forwards = true
 	case m.Class == stun.Request && m.Method == stun.Binding && m.Has(stun.Username):
-		v.check(from, to, k, m)
+		v.check(from, to, m)
 	case m.Class == stun.Request:
 		from.asked = true
 	case m.Class == stun.Success || m.Class == stun.Failure:
@@ -282,22 +284,25 @@ func (v *visit) stun(b []byte, k known) {
 	}
 }
 
+// first is true when the sender of a request is the first that sent it, or not
+// known.
+func (v *visit) first(from *end, k known, id stun.TransactionID) bool {
+	if v.ours || k == receiver {
+		return true
+	}
+	first := v.survey.requests[id]
+	if first == nil && len(v.survey.requests) < maxRequests {
+		v.survey.requests[id] = from
+	}
+	return first == nil || first == from
+}
+
 // check takes an ICE check (RFC 8445, section 7.2.2: the user name has the
 // receiver's fragment first).
-func (v *visit) check(from, to *end, k known, m stun.Message) {
+func (v *visit) check(from, to *end, m stun.Message) {
 	theirs, mine, ok := strings.Cut(m.Text(stun.Username), ":")
 	if !ok {
 		return
-	}
-	if !v.ours && k != receiver {
-		first := v.survey.checks[m.ID]
-		if first == nil && len(v.survey.checks) < maxChecks {
-			v.survey.checks[m.ID] = from
-		}
-		if first != nil && first != from {
-			from.forwards = true
-			return
-		}
 	}
 	from.checked = true
 	from.own.add(mine)
