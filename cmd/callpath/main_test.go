@@ -137,7 +137,7 @@ func TestARunWritesItsReports(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	code, out, errOut := callpath(t, "run", "--json", "--jobs", "2", "--junit", in("r.xml"), "--report", in("r.html"),
-		"--pcap", in("r.pcapng"), "--keylog", in("r.keylog"), "call-rejected", "fig2-intranet")
+		"--pcap", in("r.pcapng"), "--keylog", in("r.keylog"), "call-rejected", "dtls-role-active")
 	if code != exitMet {
 		t.Fatalf("exit code %d: %s%s", code, out, errOut)
 	}
@@ -145,14 +145,14 @@ func TestARunWritesItsReports(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &runs); err != nil || len(runs) != 2 {
 		t.Fatalf("got %d runs, error %v; wanted 2 in JSON", len(runs), err)
 	}
-	if runs[0].Scenario != "call-rejected" || runs[1].Scenario != "fig2-intranet" {
+	if runs[0].Scenario != "call-rejected" || runs[1].Scenario != "dtls-role-active" {
 		t.Errorf("got runs of %s and %s, wanted the order of the command line", runs[0].Scenario, runs[1].Scenario)
 	}
 	if !strings.Contains(errOut, "[2/2]") {
 		t.Errorf("no progress in %q", errOut)
 	}
 	for name, want := range map[string]string{"r.xml": "<testsuite", "r.html": "</html>",
-		"r-fig2-intranet.pcapng": "\x0a\x0d\x0d\x0a", "r-fig2-intranet.keylog": "CLIENT_RANDOM"} {
+		"r-dtls-role-active.pcapng": "\x0a\x0d\x0d\x0a", "r-dtls-role-active.keylog": "CLIENT_RANDOM"} {
 		data, err := os.ReadFile(in(name))
 		if err != nil || !bytes.Contains(data, []byte(want)) {
 			t.Errorf("%s: error %v, wanted %q in its %d bytes", name, err, want, len(data))

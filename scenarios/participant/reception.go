@@ -11,7 +11,6 @@ import (
 	"github.com/pion/rtp"
 
 	"github.com/callpath/callpath/scenarios/media"
-	"github.com/callpath/callpath/scenarios/participant/endpoint"
 	"github.com/callpath/callpath/scenarios/quality"
 	"github.com/callpath/callpath/scenarios/result"
 )
@@ -37,7 +36,9 @@ type reception struct {
 	end      time.Time // zero until the call has ended
 	last     time.Time // arrival of the last packet; zero after a hold began or ended
 	gap      time.Duration
-	stun     endpoint.Stats
+	// stunTotal is the sum of stunCount round-trip times of checks.
+	stunTotal time.Duration
+	stunCount int
 }
 
 func newReception(s *session) *reception {
@@ -175,8 +176,9 @@ func (r *reception) watch() {
 		case <-ticker.C:
 			stats := r.s.endpoint.Stats()
 			r.mu.Lock()
-			if stats.MeanRTT > 0 {
-				r.stun = stats
+			if stats.RTT > 0 {
+				r.stunTotal += stats.RTT
+				r.stunCount++
 			}
 			r.mu.Unlock()
 		case ssrc := <-r.requests:
@@ -206,7 +208,9 @@ func (r *reception) result(out *result.Participant) {
 		return strings.Compare(a.format.Kind, b.format.Kind)
 	})
 	for _, s := range streams {
-		one := result.Stream{STUNRTT: result.Duration(r.stun.MeanRTT)}
+		// The mean over the call's intervals: while pairs are checked, the
+		// agents' own work delays the answers.
+		one := result.Stream{STUNRTT: result.Duration(r.stunTotal / time.Duration(max(r.stunCount, 1)))}
 		s.fill(&one)
 		if sender, _, sent, ok := r.s.p.cfg.Ledger.Sent(s.ssrc); ok {
 			one.From, one.Sent = sender, sent.Packets

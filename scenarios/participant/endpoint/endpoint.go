@@ -89,9 +89,8 @@ type Sender interface {
 
 // Stats is what a stack knows of its selected pair.
 type Stats struct {
-	// RTT is the round-trip time of the last check and MeanRTT that of all;
-	// zero when there was none.
-	RTT, MeanRTT time.Duration
+	// RTT is the round-trip time of the last check; zero when there was none.
+	RTT time.Duration
 }
 
 // Endpoint is a protocol stack of one call. Its methods that negotiate (Offer,

@@ -109,7 +109,7 @@ func TestMedia(t *testing.T) {
 	}
 	await(ctx, t, "bob is asked for a picture", bob, func(s rig.Seen) bool { return s.Controls["*rtcp.PictureLossIndication"] > 0 })
 	await(ctx, t, "alice gets reports", alice, func(s rig.Seen) bool { return s.Controls["*rtcp.ReceiverReport"] > 0 })
-	if stats := alice.Endpoint.Stats(); stats.MeanRTT <= 0 {
+	if stats := alice.Endpoint.Stats(); stats.RTT <= 0 {
 		t.Errorf("the checks' round trip is %+v", stats)
 	}
 	for i, s := range alice.Endpoint.Senders() {

@@ -279,11 +279,7 @@ func (e *Endpoint) Stats() endpoint.Stats {
 	if !ok {
 		return endpoint.Stats{}
 	}
-	stats := endpoint.Stats{RTT: seconds(pair.CurrentRoundTripTime)}
-	if pair.ResponsesReceived > 0 {
-		stats.MeanRTT = seconds(pair.TotalRoundTripTime / float64(pair.ResponsesReceived))
-	}
-	return stats
+	return endpoint.Stats{RTT: seconds(pair.CurrentRoundTripTime)}
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
