@@ -1,0 +1,194 @@
+// Drives two pages of the web client through one call and prints, as one line of
+// JSON, what they showed. The Go test beside it starts the server, runs this with
+// its options as JSON in the first argument, and compares the pages with what the
+// server saw.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+/**
+ * @typedef {object} Options
+ * @property {string} url of the page
+ * @property {string} chromium the program
+ * @property {'any' | 'udp' | 'tcp' | 'tls'} transport
+ * @property {Record<string, string>} users secrets by name: caller and callee, in order
+ * @property {boolean} thorough also mute, hold, restart, with pictures of each
+ * @property {string} pictures folder for screenshots
+ */
+
+/** @type {Options} */
+const options = JSON.parse(process.argv[2]);
+const patience = 30_000;
+
+// The server's certificate is of an authority that lives for one test. For the page
+// ignoreHTTPSErrors would do; the relay's TLS is checked by the browser's network
+// service, which only this flag tells to take any. Browsers leave loopback out of
+// their candidates, but it is all that a test's relay has.
+const flags = [
+  '--ignore-certificate-errors', '--allow-loopback-in-peer-connection',
+  '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
+
+/** @typedef {import('playwright-core').Page} Page */
+
+/** @param {string} step @param {...unknown} more */
+const say = (step, ...more) => console.error(new Date().toISOString().slice(11, 23), step, ...more);
+
+/** @param {Page} page @param {string} name */
+async function picture(page, name) {
+  if (options.pictures) await page.screenshot({ path: join(options.pictures, `${options.transport}-${name}.png`) });
+}
+
+/** @param {Page} page @param {string} user */
+async function signIn(page, user) {
+  page.on('console', (message) => say(`${user} console`, message.type(), message.text()));
+  page.on('pageerror', (error) => { throw error; });
+  await page.goto(options.url);
+  if (options.thorough && user === Object.keys(options.users)[0]) await picture(page, 'sign-in');
+  await page.getByLabel('User', { exact: true }).first().fill(user);
+  await page.getByLabel('Secret').fill(options.users[user]);
+  await page.keyboard.press('Enter');
+  await page.locator('#presence[data-state="connected"]').waitFor();
+  await page.locator('#force-relay').setChecked(true, { force: true });
+  await page.getByLabel('Transport to the relay').selectOption(options.transport);
+}
+
+/** Frames of the other side that have been shown. @param {Page} page */
+const frames = (page) => page.evaluate(() => /** @type {HTMLVideoElement} */ (document.getElementById('remote')).getVideoPlaybackQuality().totalVideoFrames);
+
+/** Waits until frames have come that were not there before. @param {Page} page @param {number} more */
+async function advance(page, more) {
+  const before = await frames(page);
+  await page.waitForFunction(
+    (least) => /** @type {HTMLVideoElement} */ (document.getElementById('remote')).getVideoPlaybackQuality().totalVideoFrames >= least,
+    before + more,
+  );
+  return { before, after: await frames(page) };
+}
+
+/** What a page's panel shows. @param {Page} page */
+const facts = (page) => page.evaluate(() => Object.fromEntries([...document.querySelectorAll('[data-fact]')].map((e) => [e.getAttribute('data-fact'), e.textContent])));
+
+/** @param {Page} page @param {string} text */
+const inLog = (page, text) => page.locator('#log li', { hasText: text }).first().waitFor();
+
+const profile = mkdtempSync(join(tmpdir(), 'callpath-chromium-'));
+const browser = await chromium.launchPersistentContext(profile, {
+  executablePath: options.chromium, headless: true, args: flags, viewport: { width: 1440, height: 960 }, colorScheme: 'light',
+});
+browser.setDefaultTimeout(patience);
+try {
+  const [caller, callee] = Object.keys(options.users);
+  const alice = await browser.newPage();
+  const bob = await browser.newPage();
+  await signIn(alice, caller);
+  await signIn(bob, callee);
+  if (options.thorough) await picture(alice, 'ready');
+
+  say('call');
+  await alice.keyboard.press('Escape');
+  await alice.locator('#callee').fill(callee);
+  await alice.keyboard.press('Enter');
+  await bob.locator('#incoming[open]').waitFor();
+  const focused = await bob.evaluate(() => document.activeElement?.id);
+  await alice.locator('#call-state', { hasText: 'ringing' }).waitFor();
+  if (options.thorough) {
+    await picture(bob, 'incoming');
+    await picture(alice, 'ringing');
+  }
+  await bob.keyboard.press('a');
+
+  say('connect');
+  for (const page of [alice, bob]) {
+    await page.locator('#call-state', { hasText: 'connected' }).waitFor();
+    await page.locator('[data-step="media"][data-state="done"]').waitFor();
+    await page.locator('[data-side="remote"][data-matched="true"]').waitFor();
+  }
+  const advanced = { [caller]: await advance(alice, 30), [callee]: await advance(bob, 30) };
+  const panels = { [caller]: await facts(alice), [callee]: await facts(bob) };
+
+  /** @type {string[]} */
+  const done = [];
+  if (options.thorough) {
+    await alice.waitForTimeout(8000); // charts with something in them
+    await picture(alice, 'in-call');
+    await alice.screenshot({ path: join(options.pictures, 'whole-light.png'), fullPage: true });
+    await alice.emulateMedia({ colorScheme: 'dark' });
+    await picture(alice, 'in-call-dark');
+    await alice.screenshot({ path: join(options.pictures, 'whole-dark.png'), fullPage: true });
+    await alice.emulateMedia({ colorScheme: 'light' });
+
+    say('mute, hold');
+    await alice.keyboard.press('m');
+    await alice.locator('#mute[aria-pressed="true"]').waitFor();
+    await alice.keyboard.press('m');
+    await alice.keyboard.press('h');
+    await bob.locator('#call-state', { hasText: 'put you on hold' }).waitFor();
+    await picture(bob, 'on-hold');
+    await alice.keyboard.press('h');
+    await bob.locator('#call-state', { hasText: 'connected' }).waitFor();
+    await inLog(bob, 'resumed the call');
+    await advance(bob, 15);
+    await advance(alice, 15);
+    done.push('hold');
+
+    say('restart');
+    const path = await alice.locator('[data-fact="local-address"]').textContent();
+    await alice.keyboard.press('r');
+    await inLog(bob, 'new offer (ICE restart)');
+    await alice.waitForFunction((old) => {
+      const now = document.querySelector('[data-fact="local-address"]')?.textContent;
+      return now !== old && now !== '–';
+    }, path);
+    await advance(alice, 15);
+    done.push('restart');
+
+    say('glare');
+    // Alice's offer is kept back until Bob's has been taken.
+    const taken = bob.waitForResponse((response) => response.url().endsWith('/description'));
+    /** @type {() => void} */
+    let kept = () => {};
+    const keeping = new Promise((resume) => { kept = () => resume(undefined); });
+    await alice.route('**/description', async (route) => {
+      kept();
+      await taken;
+      await route.continue();
+    }, { times: 1 });
+    await alice.locator('#hold').click();
+    await keeping;
+    await bob.locator('#hold').click();
+    await inLog(alice, 'offers crossed (glare)');
+    await Promise.all([inLog(alice, 'put the call on hold'), bob.locator('#log li', { hasText: 'put the call on hold' }).nth(1).waitFor()]);
+    for (const page of [alice, bob]) await page.locator('#hold').click();
+    for (const page of [alice, bob]) await page.locator('#call-state', { hasText: /^connected$/ }).waitFor();
+    await advance(alice, 15);
+    await advance(bob, 15);
+    done.push('glare');
+
+    await alice.setViewportSize({ width: 390, height: 844 });
+    await picture(alice, 'narrow');
+    await alice.screenshot({ path: join(options.pictures, 'whole-narrow.png'), fullPage: true });
+    await alice.setViewportSize({ width: 1440, height: 960 });
+  }
+
+  say('hang up');
+  await bob.keyboard.press('e');
+  await alice.locator('#notice', { hasText: 'ended' }).waitFor();
+  for (const page of [alice, bob]) await inLog(page, 'telemetry sent');
+  if (options.thorough) await picture(alice, 'ended');
+  const logs = Object.fromEntries(await Promise.all([[caller, alice], [callee, bob]].map(async ([name, page]) => [name, await /** @type {Page} */ (page).locator('#log li').allTextContents()])));
+  console.log(JSON.stringify({ panels, advanced, focused, done, logs }));
+} catch (error) {
+  for (const [i, page] of browser.pages().entries()) {
+    await page.screenshot({ path: join(options.pictures || tmpdir(), `${options.transport}-failed-${i}.png`) }).catch(() => {});
+    say(`page ${i}`, await page.locator('body').innerText().catch(() => ''));
+  }
+  throw error;
+} finally {
+  await browser.close();
+  rmSync(profile, { recursive: true, force: true });
+}

@@ -1,0 +1,320 @@
+// The page: who is signed in, which call there is, and what the keys and buttons do.
+// It wires the other modules; none of them knows it.
+
+import { Api, Problem } from './api.js';
+import { Call } from './call.js';
+import { openDevices } from './devices.js';
+import { byId, setText } from './dom.js';
+import { Journal } from './journal.js';
+import { Notifications } from './notifications.js';
+import { Panel } from './panel.js';
+import { signIn } from './signin.js';
+
+const panel = new Panel();
+
+/** @type {import('./signin.js').Session | null} */
+let session = null;
+/** @type {Api | null} */
+let api = null;
+/** @type {Notifications | null} */
+let notifications = null;
+/** @type {Call | null} */
+let call = null;
+/** Called when the user has signed in again. @type {(() => void) | null} */
+let renewed = null;
+
+// Signing in and out.
+
+byId('sign-in-form').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const user = byId('user');
+  const secret = byId('secret');
+  if (!(user instanceof HTMLInputElement) || !(secret instanceof HTMLInputElement)) return;
+  setText(byId('sign-in-error'), '');
+  try {
+    const fresh = await signIn(user.value.trim(), secret.value);
+    secret.value = '';
+    if (session && session.user === fresh.user) Object.assign(session, fresh);
+    else start(fresh);
+    renewed?.();
+    renewed = null;
+    showSignIn(false);
+  } catch (error) {
+    setText(byId('sign-in-error'), words(error));
+    secret.select();
+  }
+});
+
+byId('sign-out').addEventListener('click', async () => {
+  await call?.hangUp('signed out');
+  location.reload(); // nothing of a session outlives its page
+});
+
+/** @param {import('./signin.js').Session} fresh */
+function start(fresh) {
+  notifications?.close();
+  session = fresh;
+  api = new Api(fresh, () => new Promise((resume) => {
+    renewed = resume;
+    say('Your sign-in has ended. Sign in again; a call goes on meanwhile.');
+    showSignIn(true);
+  }));
+  notifications = new Notifications(api, take, present);
+  byId('sign-out').hidden = false;
+}
+
+/** @param {boolean} shown */
+function showSignIn(shown) {
+  byId('sign-in').hidden = !shown;
+  document.body.dataset.view = shown && !session ? 'sign-in' : 'call';
+  if (shown) byId(session ? 'secret' : 'user').focus();
+  else {
+    say('');
+    render();
+    byId('callee').focus();
+  }
+}
+
+/** @param {import('./notifications.js').Presence} presence */
+function present(presence) {
+  const text = { connecting: 'connecting', connected: 'available', replaced: 'signed in elsewhere', closed: 'signed out' }[presence];
+  byId('presence').dataset.state = presence;
+  setText(byId('presence-text'), session ? `${session.name} · ${text}` : 'Signed out');
+  if (presence === 'replaced') say('You have signed in on another page, which gets your calls from now on. Reload to take them back.');
+}
+
+// Calls.
+
+/** @param {import('./notifications.js').Notification} n */
+async function take(n) {
+  if (n.type === 'gap') {
+    if (call && call.state !== 'ended') await call.resynchronize();
+    return;
+  }
+  if (n.type === 'invite') {
+    await incoming(n);
+    return;
+  }
+  if (call && n.call === call.id) await call.take(n);
+}
+
+/** @param {import('./notifications.js').Notification} n */
+async function incoming(n) {
+  if (!api || !n.call) return;
+  // After a reload an invite may come whose call is over.
+  const view = await api.call(n.call).catch(() => null);
+  if (!view || !['invited', 'ringing'].includes(view.state)) return;
+  if (call?.state === 'preparing') await call.hangUp('another call came first');
+  if (call && call.state !== 'ended') {
+    await api.act(n.call, 'reject', { reason: 'busy' });
+    return;
+  }
+  adopt(new Call(api, n.from ?? '?', 'incoming', wanted(), new Journal((entry) => panel.log(entry))));
+  call?.invited(n);
+}
+
+byId('call-form').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const callee = byId('callee');
+  if (!api || !(callee instanceof HTMLInputElement) || (call && call.state !== 'ended')) return;
+  const mine = adopt(new Call(api, callee.value.trim(), 'outgoing', wanted(), new Journal((entry) => panel.log(entry))));
+  byId('hang-up').focus();
+  try {
+    await mine.place(await devices());
+  } catch (error) {
+    if (mine.state !== 'ended') mine.fail(error);
+  }
+});
+
+async function accept() {
+  const mine = call;
+  if (mine?.state !== 'incoming') return;
+  closeIncoming();
+  byId('hang-up').focus();
+  try {
+    await mine.accept(await devices());
+  } catch (error) {
+    if (mine.state !== 'ended') mine.fail(error);
+  }
+}
+
+async function devices() {
+  const media = await openDevices();
+  if (media.missing) say(media.missing);
+  return media;
+}
+
+/** @returns {import('./call.js').Wanted} */
+function wanted() {
+  const force = byId('force-relay');
+  const transport = byId('transport');
+  return {
+    forceRelay: force instanceof HTMLInputElement && force.checked,
+    transport: /** @type {import('./ice.js').Transport} */ (transport instanceof HTMLSelectElement ? transport.value : 'any'),
+  };
+}
+
+/** Makes a call the page's. @param {Call} mine */
+function adopt(mine) {
+  call = mine;
+  say('');
+  panel.follow(mine);
+  let before = '';
+  mine.addEventListener('change', () => {
+    if (call !== mine) return;
+    if (mine.state !== before) announce(mine);
+    if (mine.state === 'ended' && before !== 'ended') ended(mine);
+    before = mine.state;
+    render();
+  });
+  mine.addEventListener('sample', () => call === mine && render());
+  render();
+  return mine;
+}
+
+/** @param {Call} mine */
+function ended(mine) {
+  closeIncoming();
+  say(`Call with ${mine.peer} ended: ${mine.reason}${mine.endedBy ? ` by ${mine.endedBy}` : ''}.`);
+  byId('callee').focus();
+}
+
+// What is shown.
+
+const stateWords = {
+  preparing: 'preparing', calling: 'calling', ringing: 'ringing', incoming: 'is calling you', connecting: 'connecting',
+  connected: 'connected', reconnecting: 'looking for a path', ended: 'ended',
+};
+
+function render() {
+  const active = !!call && call.state !== 'ended';
+  byId('stage').hidden = !session;
+  byId('panel').hidden = !call;
+  byId('start').hidden = active && call?.state !== 'incoming';
+  byId('call').hidden = !active || call?.state === 'incoming';
+  document.title = call?.state === 'incoming' ? `${call.peer} is calling – callpath` : active ? `${call?.peer} – callpath` : 'callpath';
+  if (!call) return;
+  if (call.state === 'incoming') openIncoming(call.peer);
+  else closeIncoming();
+  show(byId('remote'), active && call.since ? call.remoteStream : null);
+  show(byId('local'), active ? (call.media?.stream ?? null) : null);
+  setText(byId('peer'), call.peer);
+  setText(byId('call-state'), call.heldHere ? 'on hold' : call.heldThere ? 'has put you on hold' : stateWords[call.state]);
+  const sees = call.remoteStream.getVideoTracks().length > 0 && !!call.sample?.streams.videoIn;
+  const covered = !call.since || call.heldHere || call.heldThere || call.state === 'reconnecting' || !sees;
+  byId('pictures').dataset.covered = String(covered);
+  setText(byId('avatar'), call.peer.slice(0, 1).toUpperCase());
+  setText(byId('cover-text'), call.heldHere ? 'On hold' : call.heldThere ? 'You are on hold' : call.since && call.state === 'connected' ? 'No picture' : stateWords[call.state]);
+  setText(byId('self-note'), call.muted ? 'You, muted' : 'You');
+  byId('self').dataset.dark = String(call.cameraOff || !call.media?.stream.getVideoTracks().length);
+  lock(call);
+  byId('mute').setAttribute('aria-pressed', String(call.muted));
+  byId('camera').setAttribute('aria-pressed', String(call.cameraOff));
+  byId('hold').setAttribute('aria-pressed', String(call.heldHere));
+  const up = call.since > 0;
+  disable('hold', !up);
+  disable('restart', !up && call.state !== 'reconnecting');
+  disable('mute', !call.media?.stream.getAudioTracks().length);
+  disable('camera', !call.media?.stream.getVideoTracks().length);
+}
+
+/** Says beside the name whether the call is encrypted between the right two. @param {Call} mine */
+function lock(mine) {
+  const s = mine.sample;
+  const element = byId('lock');
+  const wrong = s?.fingerprints.local?.matched === false || s?.fingerprints.remote?.matched === false;
+  element.hidden = s?.dtls.state !== 'connected';
+  element.dataset.wrong = String(wrong);
+  setText(element, wrong ? 'fingerprint wrong' : 'encrypted');
+}
+
+/** @param {HTMLElement} video @param {MediaStream | null} stream */
+function show(video, stream) {
+  if (video instanceof HTMLVideoElement && video.srcObject !== stream) video.srcObject = stream;
+}
+
+/** @param {string} id @param {boolean} disabled */
+function disable(id, disabled) {
+  byId(id).toggleAttribute('disabled', disabled);
+}
+
+/** @param {string} peer */
+function openIncoming(peer) {
+  const dialog = byId('incoming');
+  if (!(dialog instanceof HTMLDialogElement) || dialog.open) return;
+  setText(byId('incoming-text'), `${peer} is calling you.`);
+  setText(byId('incoming-avatar'), peer.slice(0, 1).toUpperCase());
+  dialog.showModal();
+  byId('accept').focus();
+}
+
+function closeIncoming() {
+  const dialog = byId('incoming');
+  if (dialog instanceof HTMLDialogElement && dialog.open) dialog.close();
+}
+
+/** Tells something that the user should read. @param {string} text */
+function say(text) {
+  setText(byId('notice'), text);
+  byId('notice').hidden = text === '';
+}
+
+/** @param {Call} mine */
+function announce(mine) {
+  setText(byId('announcer'), mine.state === 'incoming' ? `${mine.peer} is calling you` : `Call with ${mine.peer}: ${stateWords[mine.state]}`);
+}
+
+/** @param {unknown} error */
+function words(error) {
+  if (error instanceof Problem) return error.message;
+  return 'The server cannot be reached. Is the network up?';
+}
+
+setInterval(() => {
+  const seconds = call?.since && call.state !== 'ended' ? Math.floor((performance.now() - call.since) / 1000) : -1;
+  const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
+  setText(byId('clock'), seconds < 0 ? '' : `${two(Math.floor(seconds / 60))}:${two(seconds % 60)}`);
+}, 500);
+
+// Buttons and keys.
+
+const actions = {
+  accept: () => void accept(),
+  reject: () => void (call?.state === 'incoming' && call.hangUp()),
+  mute: () => call?.mute(!call.muted),
+  camera: () => call?.setCamera(call.cameraOff),
+  hold: () => void call?.hold(!call.heldHere).catch((error) => call?.journal.fault('signaling', 'hold not possible', error)),
+  restart: () => call?.newPath(),
+  'hang-up': () => void call?.hangUp(),
+};
+
+for (const [id, act] of Object.entries(actions)) byId(id).addEventListener('click', act);
+
+byId('incoming').addEventListener('cancel', (event) => {
+  event.preventDefault();
+  actions.reject();
+});
+
+/** Keys by the button that they press. */
+const keys = { a: 'accept', d: 'reject', m: 'mute', c: 'camera', h: 'hold', r: 'restart', e: 'hang-up' };
+
+document.addEventListener('keydown', (event) => {
+  const target = event.target;
+  const typing = target instanceof HTMLInputElement && target.type !== 'checkbox';
+  const on = byId('shortcuts');
+  if (typing || target instanceof HTMLSelectElement || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  if (!(on instanceof HTMLInputElement) || !on.checked) return;
+  if (event.key === '/') {
+    event.preventDefault();
+    byId('callee').focus();
+    return;
+  }
+  const id = keys[/** @type {keyof typeof keys} */ (event.key.toLowerCase())];
+  const button = id && byId(id);
+  if (button instanceof HTMLButtonElement && button.checkVisibility()) button.click();
+});
+
+addEventListener('pagehide', () => call?.abandon());
+addEventListener('online', () => call && call.state !== 'ended' && call.since && call.newPath());
+
+byId('user').focus();
