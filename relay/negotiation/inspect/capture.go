@@ -53,6 +53,9 @@ func (r *reading) capture() (*Report, error) {
 	if err != nil || again != packets {
 		return nil, r.failed(fmt.Errorf("%d packets at first, %d when read again: %w", packets, again, orChanged(err)))
 	}
+	if r.options.Progress != nil {
+		r.options.Progress(r.total, r.total)
+	}
 	return r.report(format, packets, s, l), broken
 }
 
@@ -104,34 +107,40 @@ func (g *leg) tls() []netip.AddrPort {
 // clocks tells the recorders the clocks that were measured, where no SDP tells
 // them. Streams of one payload type that disagree tell nothing.
 func (s *survey) clocks(l *legs) {
-	for _, g := range l.all {
-		if g.described {
+	rates := map[*leg]map[uint8]uint32{}
+	for _, one := range s.streams {
+		rate := one.rate()
+		if rate == 0 {
 			continue
 		}
-		rates := map[uint8]uint32{}
-		for _, one := range s.streams {
-			if !slices.Contains(g.ends, one.from) && !slices.Contains(g.ends, one.to) && !g.has(one) {
+		for _, e := range []*end{one.from, one.to} {
+			g := l.owner(e)
+			if g == nil || g.described {
 				continue
 			}
-			rate := one.rate()
-			if rate == 0 {
-				continue
+			if rates[g] == nil {
+				rates[g] = map[uint8]uint32{}
 			}
-			if known, ok := rates[one.payloadType]; ok && known != rate {
-				rate = 0
+			if known, ok := rates[g][one.payloadType]; ok && known != rate {
+				rates[g][one.payloadType] = 0
+			} else {
+				rates[g][one.payloadType] = rate
 			}
-			rates[one.payloadType] = rate
 		}
-		for payloadType, rate := range rates {
+	}
+	for g, all := range rates {
+		for payloadType, rate := range all {
 			g.recorder.ClockRate(payloadType, rate)
 		}
 	}
 }
 
-// has tells whether a stream goes from or to one of the leg's addresses, on a
-// socket that showed nothing else.
-func (g *leg) has(s *stream) bool {
-	return slices.Contains(g.addresses, s.from.socket.Addr()) || slices.Contains(g.addresses, s.to.socket.Addr())
+// owner is the leg of an end, also of a socket that showed nothing but media.
+func (l *legs) owner(e *end) *leg {
+	if e.leg != nil {
+		return e.leg
+	}
+	return l.byAddress[e.socket.Addr()]
 }
 
 // packet hands a packet to the legs that sent and received it.

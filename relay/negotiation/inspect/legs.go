@@ -89,6 +89,7 @@ func (l *legs) add(g *leg) bool {
 		l.byAddress[a] = g
 	}
 	for _, e := range g.ends {
+		e.leg = g
 		if e.host == "" && len(g.addresses) == 0 {
 			l.bySocket[e.socket] = g
 		}
@@ -112,16 +113,20 @@ func (l *legs) of(from, to netip.AddrPort) (sender, receiver *leg) {
 // IPv4 and IPv6 does. Only where an address talks to itself, both endpoints being on
 // one machine, sockets are told apart: by the agents that check from them.
 func (s *survey) groups(local []netip.Addr) ([]*leg, error) {
-	forwards := map[string]bool{} // by place
+	// An address that serves or forwards is no endpoint with its other sockets
+	// either, unless it is asked for: those of a relay are relayed addresses.
+	between := map[string]bool{} // by place
+	middle := false
 	for _, e := range s.order {
-		if e.host == "" && e.forwards {
-			forwards[s.place(e)] = true
+		if e.host == "" && (e.forwards || e.serves) {
+			between[s.place(e)] = true
+			middle = middle || e.forwards
 		}
 	}
 	var chosen []*end
 	outbound := false
 	for _, e := range s.order {
-		if e.host == "" && e.endpoint() && !forwards[s.place(e)] && (len(local) == 0 || slices.Contains(local, e.socket.Addr())) {
+		if e.host == "" && e.endpoint() && (len(local) == 0 && !between[s.place(e)] || slices.Contains(local, e.socket.Addr())) {
 			chosen = append(chosen, e)
 			outbound = outbound || e.outbound
 		}
@@ -165,7 +170,7 @@ func (s *survey) groups(local []netip.Addr) ([]*leg, error) {
 	for _, g := range groups {
 		s.name(g)
 	}
-	if len(local) == 0 && !outbound {
+	if len(local) == 0 && !outbound && !middle {
 		groups = s.captor(groups)
 	}
 	return groups, nil
@@ -214,11 +219,7 @@ func (s *survey) captor(groups []*leg) []*leg {
 				agents.add(fragment)
 			}
 		}
-		mine := len(g.addresses) > 0 && len(agents) <= 1
-		for pair := range s.pairs {
-			mine = mine && (slices.Contains(g.addresses, pair[0]) || slices.Contains(g.addresses, pair[1]))
-		}
-		if mine {
+		if len(g.addresses) > 0 && len(agents) <= 1 && s.all(g.addresses) {
 			found = append(found, g)
 		}
 	}
@@ -226,6 +227,16 @@ func (s *survey) captor(groups []*leg) []*leg {
 		return found
 	}
 	return groups
+}
+
+// all tells whether all packets of interest are from or to these addresses.
+func (s *survey) all(addresses []netip.Addr) bool {
+	for pair := range s.pairs {
+		if !slices.Contains(addresses, pair[0]) && !slices.Contains(addresses, pair[1]) {
+			return false
+		}
+	}
+	return true
 }
 
 // missing refuses an address of --local that no endpoint has.

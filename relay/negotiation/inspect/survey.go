@@ -60,6 +60,8 @@ type end struct {
 	own, addressed, peers set[string]
 	randoms               set[[32]byte]
 	tls                   set[netip.AddrPort]
+
+	leg *leg // nil unless it is an endpoint; known after the survey
 }
 
 // set is a small set that remembers its order.

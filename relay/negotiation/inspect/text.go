@@ -72,21 +72,22 @@ func (p *printer) table(title string, head []string, rows [][]string) {
 	}
 	p.line("")
 	p.line("  %s", title)
-	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	var aligned strings.Builder
+	t := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
 	if head != nil {
 		rows = append([][]string{head}, rows...)
 	}
 	for _, row := range rows {
-		for len(row) > 0 && row[len(row)-1] == "" {
-			row = row[:len(row)-1]
-		}
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			cells[i] = plain(cell)
 		}
 		fmt.Fprintf(t, "    %s\n", strings.Join(cells, "\t"))
 	}
-	_ = t.Flush() // to a bufio.Writer, which keeps the error
+	_ = t.Flush() // to a strings.Builder, which has no errors
+	for line := range strings.Lines(aligned.String()) {
+		fmt.Fprintln(p.w, strings.TrimRight(line, " \n"))
+	}
 }
 
 func (p *printer) head(r *Report) {
