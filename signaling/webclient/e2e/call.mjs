@@ -13,13 +13,19 @@ import { chromium } from 'playwright-core';
  * @property {string} url of the page
  * @property {string} chromium the program
  * @property {'any' | 'udp' | 'tcp' | 'tls'} transport
- * @property {Record<string, string>} users secrets by name: caller and callee, in order
+ * @property {boolean} forceRelay
+ * @property {string} caller
+ * @property {string} callee
+ * @property {Record<string, string>} secrets by user
+ * @property {boolean} bare the callee has neither camera nor microphone
  * @property {boolean} thorough also mute, hold, restart, with pictures of each
+ * @property {number} linger ms in the call before its picture is taken: the charts fill
  * @property {string} pictures folder for screenshots
  */
 
 /** @type {Options} */
 const options = JSON.parse(process.argv[2]);
+const { caller, callee } = options;
 const patience = 30_000;
 
 // The server's certificate is of an authority that lives for one test. For the page
@@ -40,7 +46,7 @@ const say = (step, ...more) => console.error(new Date().toISOString().slice(11, 
 
 /** @param {Page} page @param {string} name */
 async function picture(page, name) {
-  if (options.pictures) await page.screenshot({ path: join(options.pictures, `${options.transport}-${name}.png`) });
+  await page.screenshot({ path: join(options.pictures, `${options.transport}-${name}.png`) });
 }
 
 /** @param {Page} page @param {string} user */
@@ -48,12 +54,12 @@ async function signIn(page, user) {
   page.on('console', (message) => say(`${user} console`, message.type(), message.text()));
   page.on('pageerror', (error) => { throw error; });
   await page.goto(options.url);
-  if (options.thorough && user === Object.keys(options.users)[0]) await picture(page, 'sign-in');
+  if (options.thorough && user === caller) await picture(page, 'sign-in');
   await page.getByLabel('User', { exact: true }).first().fill(user);
-  await page.getByLabel('Secret').fill(options.users[user]);
+  await page.getByLabel('Secret').fill(options.secrets[user]);
   await page.keyboard.press('Enter');
   await page.locator('#presence[data-state="connected"]').waitFor();
-  await page.locator('#force-relay').setChecked(true, { force: true });
+  await page.locator('#force-relay').setChecked(options.forceRelay, { force: true });
   await page.getByLabel('Transport to the relay').selectOption(options.transport);
 }
 
@@ -82,9 +88,13 @@ const browser = await chromium.launchPersistentContext(profile, {
 });
 browser.setDefaultTimeout(patience);
 try {
-  const [caller, callee] = Object.keys(options.users);
   const alice = await browser.newPage();
   const bob = await browser.newPage();
+  if (options.bare) {
+    await bob.addInitScript(() => {
+      navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
+    });
+  }
   await signIn(alice, caller);
   await signIn(bob, callee);
   if (options.thorough) await picture(alice, 'ready');
@@ -105,16 +115,18 @@ try {
   say('connect');
   for (const page of [alice, bob]) {
     await page.locator('#call-state', { hasText: 'connected' }).waitFor();
-    await page.locator('[data-step="media"][data-state="done"]').waitFor();
+    // Who is sent nothing sees that, too.
+    if (!(options.bare && page === alice)) await page.locator('[data-step="media"][data-state="done"]').waitFor();
     await page.locator('[data-side="remote"][data-matched="true"]').waitFor();
   }
-  const advanced = { [caller]: await advance(alice, 30), [callee]: await advance(bob, 30) };
+  const advanced = { [caller]: options.bare ? null : await advance(alice, 30), [callee]: await advance(bob, 30) };
+  const shown = { [caller]: await alice.locator('#cover-text').textContent(), [callee]: await bob.locator('#notice').textContent() };
   const panels = { [caller]: await facts(alice), [callee]: await facts(bob) };
 
   /** @type {string[]} */
   const done = [];
   if (options.thorough) {
-    await alice.waitForTimeout(8000); // charts with something in them
+    await alice.waitForTimeout(options.linger);
     await picture(alice, 'in-call');
     await alice.screenshot({ path: join(options.pictures, 'whole-light.png'), fullPage: true });
     await alice.emulateMedia({ colorScheme: 'dark' });
@@ -181,10 +193,10 @@ try {
   for (const page of [alice, bob]) await inLog(page, 'telemetry sent');
   if (options.thorough) await picture(alice, 'ended');
   const logs = Object.fromEntries(await Promise.all([[caller, alice], [callee, bob]].map(async ([name, page]) => [name, await /** @type {Page} */ (page).locator('#log li').allTextContents()])));
-  console.log(JSON.stringify({ panels, advanced, focused, done, logs }));
+  console.log(JSON.stringify({ panels, advanced, shown, focused, done, logs }));
 } catch (error) {
   for (const [i, page] of browser.pages().entries()) {
-    await page.screenshot({ path: join(options.pictures || tmpdir(), `${options.transport}-failed-${i}.png`) }).catch(() => {});
+    await page.screenshot({ path: join(options.pictures, `${options.transport}-failed-${i}.png`) }).catch(() => {});
     say(`page ${i}`, await page.locator('body').innerText().catch(() => ''));
   }
   throw error;

@@ -18,8 +18,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/callpath/callpath/relay/negotiation"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds one run of the browser.
 const patience = 3 * time.Minute
@@ -31,6 +35,8 @@ type seen struct {
 		Before int `json:"before"`
 		After  int `json:"after"`
 	} `json:"advanced"`
+	// Shown is what the caller's picture is covered with, and the callee's notice.
+	Shown   map[string]string   `json:"shown"`
 	Focused string              `json:"focused"`
 	Done    []string            `json:"done"`
 	Logs    map[string][]string `json:"logs"`
@@ -38,23 +44,54 @@ type seen struct {
 
 func TestTwoPagesCallEachOtherThroughTheRelay(t *testing.T) {
 	driver := newDriver(t)
-	for _, c := range []struct {
-		transport string
-		thorough  bool
-	}{{"udp", true}, {"tcp", false}, {"tls", false}} {
-		t.Run(c.transport, func(t *testing.T) {
+	for _, c := range []options{
+		{Transport: "udp", ForceRelay: true, Thorough: true},
+		{Transport: "tcp", ForceRelay: true},
+		{Transport: "tls", ForceRelay: true},
+	} {
+		t.Run(c.Transport, func(t *testing.T) {
 			s := newServer(t)
-			got := driver.run(t, s, c.transport, c.thorough)
+			got := driver.run(t, s, c)
 			if got.Focused != "accept" {
 				t.Errorf("an incoming call has put the focus on %q, wanted accept", got.Focused)
 			}
-			if c.thorough && strings.Join(got.Done, " ") != "hold restart glare" {
+			if c.Thorough && strings.Join(got.Done, " ") != "hold restart glare" {
 				t.Errorf("done in the call: %v", got.Done)
 			}
 			for user, peer := range map[string]string{"alice": "bob", "bob": "alice"} {
-				t.Run(user, func(t *testing.T) { agree(t, s, got, user, peer, c.transport) })
+				t.Run(user, func(t *testing.T) { agree(t, s, got, user, peer, c.Transport) })
 			}
 		})
+	}
+}
+
+func TestWhoHasNoDevicesIsCalledAllTheSame(t *testing.T) {
+	s := newServer(t)
+	got := newDriver(t).run(t, s, options{Transport: "any", Bare: true})
+	if frames := got.Advanced["bob"]; frames.After <= frames.Before {
+		t.Errorf("frames of alice did not advance: %d, then %d", frames.Before, frames.After)
+	}
+	for user, want := range map[string]string{
+		"alice": "No picture",
+		"bob":   "No microphone and no camera (not found). You will still see and hear the other side.",
+	} {
+		if got.Shown[user] != want {
+			t.Errorf("%s is shown %q, wanted %q", user, got.Shown[user], want)
+		}
+	}
+	if panel := got.Panels["bob"]; panel["dtls-state"] != "connected" || panel["remote-match"] != "matches the certificate" {
+		t.Errorf("bob's panel: %v", panel)
+	}
+}
+
+// The modules' types stand in their comments; TypeScript reads them.
+func TestTheTypesOfThePageAreSound(t *testing.T) {
+	d := newDriver(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tsc := filepath.Join(d.folder, "node_modules", "typescript", "bin", "tsc")
+	if out, err := exec.CommandContext(ctx, d.node, tsc, "--project", "tsconfig.json").CombinedOutput(); err != nil {
+		t.Errorf("tsc: %v\n%s", err, out)
 	}
 }
 
@@ -155,6 +192,9 @@ type driver struct{ node, chromium, folder string }
 
 func newDriver(t *testing.T) driver {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser takes its time")
+	}
 	d := driver{node: program(t, "node"), chromium: program(t, "chromium"), folder: t.TempDir()}
 	npm := program(t, "npm")
 	for _, name := range []string{"package.json", "package-lock.json", "call.mjs"} {
@@ -195,23 +235,39 @@ func missing(t *testing.T, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-func (d driver) run(t *testing.T, s *server, transport string, thorough bool) seen {
+// options are those of call.mjs.
+type options struct {
+	Transport  string `json:"transport"`
+	ForceRelay bool   `json:"forceRelay"`
+	Thorough   bool   `json:"thorough"`
+	Bare       bool   `json:"bare"`
+
+	URL      string            `json:"url"`
+	Chromium string            `json:"chromium"`
+	Caller   string            `json:"caller"`
+	Callee   string            `json:"callee"`
+	Secrets  map[string]string `json:"secrets"`
+	Pictures string            `json:"pictures"`
+	Linger   int               `json:"linger"`
+}
+
+// run calls bob from alice's page.
+func (d driver) run(t *testing.T, s *server, o options) seen {
 	t.Helper()
-	pictures := os.Getenv("CALLPATH_PICTURES")
-	if pictures == "" {
-		pictures = t.TempDir()
+	o.URL, o.Chromium, o.Caller, o.Callee, o.Secrets = s.url, d.chromium, "alice", "bob", s.secrets
+	if o.Pictures = os.Getenv("CALLPATH_PICTURES"); o.Pictures != "" {
+		o.Linger = 10_000
+	} else {
+		o.Pictures = t.TempDir()
 	}
-	options, err := json.Marshal(map[string]any{
-		"url": s.url, "chromium": d.chromium, "transport": transport, "users": s.secrets,
-		"thorough": thorough, "pictures": pictures,
-	})
+	argument, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, d.node, "call.mjs", string(options))
+	cmd := exec.CommandContext(ctx, d.node, "call.mjs", string(argument))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.folder, &stdout, &stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it closes its browser
 	cmd.WaitDelay = 10 * time.Second

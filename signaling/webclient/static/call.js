@@ -4,7 +4,7 @@
 import { closeDevices } from './devices.js';
 import { configuration } from './ice.js';
 import { Inspector } from './inspect.js';
-import { Negotiation, plain } from './negotiation.js';
+import { iceRestart, Negotiation, plain } from './negotiation.js';
 import { held } from './sdp.js';
 
 /** @typedef {'preparing' | 'calling' | 'ringing' | 'incoming' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} State */
@@ -93,7 +93,7 @@ export class Call extends EventTarget {
   async place(media) {
     this.media = media;
     const { call, ice_servers: servers } = await this.#api.reserve();
-    if (this.state === 'ended') return;
+    if (this.over) return;
     this.id = call;
     this.#open(servers);
     const pc = this.#connection();
@@ -104,7 +104,7 @@ export class Call extends EventTarget {
     await pc.setLocalDescription();
     await this.#api.invite(this.id, this.peer, plain(pc.localDescription));
     this.journal.note('signaling', `invite sent to ${this.peer}`);
-    if (this.state === 'ended') {
+    if (this.over) {
       await this.#api.act(this.id, 'hangup', { reason: 'cancelled' }); // meanwhile
       return;
     }
@@ -126,7 +126,7 @@ export class Call extends EventTarget {
     this.media = media;
     this.#move('accepted');
     const { ice_servers: servers } = await this.#api.iceServers(this.id);
-    if (this.#over()) return;
+    if (this.over) return;
     this.#open(servers);
     const pc = this.#connection();
     for (const n of this.#waiting.splice(0)) {
@@ -180,14 +180,14 @@ export class Call extends EventTarget {
   /** Ends the call. @param {string} [reason] */
   async hangUp(reason = 'hung up') {
     const action = this.state === 'incoming' ? 'reject' : 'hangup';
-    const known = this.state !== 'preparing' && this.state !== 'ended';
+    const known = this.state !== 'preparing' && !this.over;
     const why = action === 'reject' ? 'declined' : reason;
     this.#finish(why, '', known && (() => this.#api.act(this.id, action, { reason: why })));
   }
 
   /** When the page goes: what must be said is said by requests that outlive it. */
   abandon() {
-    if (this.#over() || this.state === 'preparing') return;
+    if (this.over || this.state === 'preparing') return;
     void this.#api.act(this.id, 'hangup', { reason: 'the page was closed' }, true).catch(() => {});
   }
 
@@ -195,7 +195,7 @@ export class Call extends EventTarget {
   fail(error) {
     this.journal.fault('signaling', 'the call failed', error);
     const reason = error instanceof Error ? error.message : 'it failed';
-    const known = this.state !== 'preparing' && !this.#over();
+    const known = this.state !== 'preparing' && !this.over;
     this.#finish(reason, '', known && (() => this.#api.act(this.id, 'hangup', { reason: 'the call failed' })));
   }
 
@@ -215,7 +215,7 @@ export class Call extends EventTarget {
   async hold(on) {
     this.heldHere = on;
     for (const transceiver of this.#pc?.getTransceivers() ?? []) {
-      if (transceiver.stopped) continue;
+      if (transceiver.currentDirection === 'stopped') continue;
       const track = this.media?.stream.getTracks().find((t) => t.kind === transceiver.receiver.track.kind) ?? null;
       await transceiver.sender.replaceTrack(on ? null : track);
       transceiver.direction = on ? 'sendonly' : track ? 'sendrecv' : 'recvonly';
@@ -228,12 +228,12 @@ export class Call extends EventTarget {
   newPath() {
     this.restarts++;
     this.#negotiation
-      ?.offer({ reason: 'ICE restart', restart: true })
+      ?.offer({ reason: iceRestart, restart: true })
       .catch((error) => this.journal.fault('ice', 'no restart', error));
     this.#changed();
   }
 
-  #over() {
+  get over() {
     return this.state === 'ended';
   }
 
@@ -277,7 +277,7 @@ export class Call extends EventTarget {
       this.remoteStream.addTrack(event.track);
       const transport = event.receiver.transport;
       if (event.track.kind === 'audio' && transport) {
-        transport.addEventListener('statechange', () => this.#over() || journal.note('dtls', transport.state));
+        transport.addEventListener('statechange', () => this.over || journal.note('dtls', transport.state));
       }
       this.#changed();
     });
@@ -306,7 +306,7 @@ export class Call extends EventTarget {
 
   /** Looks for another path by itself. The caller begins, so that offers seldom cross. */
   #recover() {
-    if (this.#over() || this.#automatic >= mostRestarts || this.#pc?.connectionState === 'connected') return;
+    if (this.over || this.#automatic >= mostRestarts || this.#pc?.connectionState === 'connected') return;
     this.#automatic++;
     const wait = this.direction === 'outgoing' ? 0 : 3000;
     clearTimeout(this.#impatient);
@@ -334,7 +334,7 @@ export class Call extends EventTarget {
   /** @param {Inspector} inspector */
   async #measure(inspector) {
     const sample = await inspector.sample();
-    if (this.#over()) return;
+    if (this.over) return;
     const path = (/** @type {import('./inspect.js').Sample | null} */ s) => s?.selected && describe(s.selected);
     if (path(sample) && path(sample) !== path(this.sample)) this.journal.note('ice', `selected ${path(sample)}`);
     if (sample.dtls.state === 'connected' && this.sample?.dtls.state !== 'connected') {
@@ -358,7 +358,7 @@ export class Call extends EventTarget {
    * @param {false | (() => Promise<unknown>)} [tell]
    */
   #finish(reason, by = '', tell = false) {
-    if (this.#over()) return;
+    if (this.over) return;
     const known = this.#pc && this.state !== 'preparing';
     this.reason = reason;
     this.endedBy = by;

@@ -88,7 +88,7 @@ function present(presence) {
 /** @param {import('./notifications.js').Notification} n */
 async function take(n) {
   if (n.type === 'gap') {
-    if (call && call.state !== 'ended') await call.resynchronize();
+    if (call && !call.over) await call.resynchronize();
     return;
   }
   if (n.type === 'invite') {
@@ -105,7 +105,7 @@ async function incoming(n) {
   const view = await api.call(n.call).catch(() => null);
   if (!view || !['invited', 'ringing'].includes(view.state)) return;
   if (call?.state === 'preparing') await call.hangUp('another call came first');
-  if (call && call.state !== 'ended') {
+  if (call && !call.over) {
     await api.act(n.call, 'reject', { reason: 'busy' });
     return;
   }
@@ -116,13 +116,13 @@ async function incoming(n) {
 byId('call-form').addEventListener('submit', async (event) => {
   event.preventDefault();
   const callee = byId('callee');
-  if (!api || !(callee instanceof HTMLInputElement) || (call && call.state !== 'ended')) return;
+  if (!api || !(callee instanceof HTMLInputElement) || (call && !call.over)) return;
   const mine = adopt(new Call(api, callee.value.trim(), 'outgoing', wanted(), new Journal((entry) => panel.log(entry))));
   byId('hang-up').focus();
   try {
     await mine.place(await devices());
   } catch (error) {
-    if (mine.state !== 'ended') mine.fail(error);
+    if (!mine.over) mine.fail(error);
   }
 });
 
@@ -134,7 +134,7 @@ async function accept() {
   try {
     await mine.accept(await devices());
   } catch (error) {
-    if (mine.state !== 'ended') mine.fail(error);
+    if (!mine.over) mine.fail(error);
   }
 }
 
@@ -163,7 +163,7 @@ function adopt(mine) {
   mine.addEventListener('change', () => {
     if (call !== mine) return;
     if (mine.state !== before) announce(mine);
-    if (mine.state === 'ended' && before !== 'ended') ended(mine);
+    if (mine.over && before !== 'ended') ended(mine);
     before = mine.state;
     render();
   });
@@ -187,7 +187,7 @@ const stateWords = {
 };
 
 function render() {
-  const active = !!call && call.state !== 'ended';
+  const active = !!call && !call.over;
   byId('stage').hidden = !session;
   byId('panel').hidden = !call;
   byId('start').hidden = active && call?.state !== 'incoming';
@@ -271,7 +271,7 @@ function words(error) {
 }
 
 setInterval(() => {
-  const seconds = call?.since && call.state !== 'ended' ? Math.floor((performance.now() - call.since) / 1000) : -1;
+  const seconds = call?.since && !call.over ? Math.floor((performance.now() - call.since) / 1000) : -1;
   const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
   setText(byId('clock'), seconds < 0 ? '' : `${two(Math.floor(seconds / 60))}:${two(seconds % 60)}`);
 }, 500);
@@ -315,6 +315,6 @@ document.addEventListener('keydown', (event) => {
 });
 
 addEventListener('pagehide', () => call?.abandon());
-addEventListener('online', () => call && call.state !== 'ended' && call.since && call.newPath());
+addEventListener('online', () => call && !call.over && call.since && call.newPath());
 
 byId('user').focus();

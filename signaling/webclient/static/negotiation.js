@@ -18,6 +18,9 @@ const answerWithin = 15_000;
  * @property {boolean} restart ICE begins anew
  */
 
+/** The reason of a wish that is for a restart alone. */
+export const iceRestart = 'ICE restart';
+
 export class Negotiation {
   #pc;
   #send;
@@ -26,7 +29,8 @@ export class Negotiation {
   /** @type {Promise<unknown>} */
   #last = Promise.resolve();
   /** @type {Wish | null} */
-  #wish = null;
+  #wish = null; // granted as soon as no other offer is outstanding
+  #waits = false; // after glare
   /** @type {RTCIceCandidateInit[]} */
   #early = []; // candidates that came before their description
   /** @type {number | undefined} */
@@ -63,8 +67,8 @@ export class Negotiation {
    * Makes an offer as soon as one can be made. Wishes that wait are granted together.
    * @param {Wish} wish
    */
-  offer({ reason, restart }) {
-    this.#wish = { reason: this.#wish ? `${this.#wish.reason}, ${reason}` : reason, restart: restart || !!this.#wish?.restart };
+  offer(wish) {
+    this.#wish = merge(this.#wish, wish);
     return this.#inOrder(() => this.#grant());
   }
 
@@ -116,10 +120,15 @@ export class Negotiation {
     return done;
   }
 
+  /** Takes our own offer back, when there is one. */
+  async #rollBack() {
+    if (this.#pc.signalingState === 'have-local-offer') await this.#pc.setLocalDescription({ type: 'rollback' });
+  }
+
   /** Makes the offer that is wished for, unless another one is outstanding. */
   async #grant() {
     const wish = this.#wish;
-    if (!wish || this.#pc.signalingState !== 'stable') return;
+    if (!wish || this.#waits || this.#pc.signalingState !== 'stable') return;
     this.#wish = null;
     if (wish.restart) {
       await this.#refresh();
@@ -133,17 +142,10 @@ export class Negotiation {
     } catch (error) {
       this.trickle.drop();
       this.trickle.release();
-      if (this.#pc.signalingState === 'have-local-offer') await this.#pc.setLocalDescription({ type: 'rollback' });
+      await this.#rollBack();
       if (!(error instanceof Problem) || error.code !== 'glare') throw error;
-      const wait = error.retryAfter || 2000;
-      this.#journal.note('signaling', `offers crossed (glare): ours is withdrawn and made again after ${wait} ms`);
-      setTimeout(() => {
-        if (this.#closed) return;
-        // The other side's restart does what ours was to do.
-        const restarted = wish.restart && ufrag(this.#pc.remoteDescription) !== before;
-        if (restarted && wish.reason === 'ICE restart') return;
-        this.offer({ ...wish, restart: wish.restart && !restarted }).catch((e) => this.#journal.fault('signaling', 'no new offer', e));
-      }, wait);
+      this.#wish = merge(wish, this.#wish);
+      this.#waitAfterGlare(error.retryAfter || 2000, before);
       return;
     }
     this.#journal.note('signaling', `new offer sent: ${wish.reason}`);
@@ -152,10 +154,28 @@ export class Negotiation {
     this.#timer = setTimeout(() => void this.#inOrder(() => this.#withdraw()), answerWithin);
   }
 
+  /**
+   * Makes no offer for a while, so that the other side's comes first. Its restart does
+   * what ours was to do.
+   * @param {number} wait in ms
+   * @param {string} before the other side's ufrag when our offer was made
+   */
+  #waitAfterGlare(wait, before) {
+    this.#journal.note('signaling', `offers crossed (glare): ours is withdrawn and made again after ${wait} ms`);
+    this.#waits = true;
+    setTimeout(() => {
+      this.#waits = false;
+      if (this.#wish?.restart && ufrag(this.#pc.remoteDescription) !== before) {
+        this.#wish = this.#wish.reason === iceRestart ? null : { ...this.#wish, restart: false };
+      }
+      this.#inOrder(() => this.#grant()).catch((error) => this.#journal.fault('signaling', 'no new offer', error));
+    }, wait);
+  }
+
   /** Answers an offer, or declines it when it cannot be used. */
   async #answer(/** @type {RTCSessionDescriptionInit} */ offer, /** @type {RTCIceCandidateInit[]} */ candidates) {
     // The controller took theirs, so ours is void, whatever we still hoped.
-    if (this.#pc.signalingState === 'have-local-offer') await this.#pc.setLocalDescription({ type: 'rollback' });
+    await this.#rollBack();
     const restart = ufrag(this.#pc.remoteDescription) !== ufrag(/** @type {RTCSessionDescription} */ (offer));
     this.#journal.note('signaling', `the other side made a new offer${restart ? ' (ICE restart)' : ''}`);
     try {
@@ -180,7 +200,7 @@ export class Negotiation {
   async #withdraw() {
     if (this.#pc.signalingState !== 'have-local-offer') return;
     this.#journal.fault('signaling', 'the new offer was not answered and is withdrawn');
-    await this.#pc.setLocalDescription({ type: 'rollback' });
+    await this.#rollBack();
     try {
       await this.#send('description', { description: { type: 'rollback' } });
     } catch (error) {
@@ -192,7 +212,7 @@ export class Negotiation {
   async #rolledBack() {
     clearTimeout(this.#timer);
     this.#journal.note('signaling', 'the other side took the offer back');
-    if (this.#pc.signalingState === 'have-local-offer') await this.#pc.setLocalDescription({ type: 'rollback' });
+    await this.#rollBack();
     if (this.#pc.signalingState === 'have-remote-offer') await this.#pc.setRemoteDescription({ type: 'rollback' });
   }
 
@@ -223,4 +243,16 @@ export class Negotiation {
 export function plain(description) {
   if (!description) throw new Error('there is no description yet');
   return { type: description.type, sdp: description.sdp };
+}
+
+/**
+ * Two wishes as one.
+ * @param {Wish | null} first
+ * @param {Wish | null} second
+ * @returns {Wish | null}
+ */
+function merge(first, second) {
+  if (!first || !second) return first ?? second;
+  const reason = first.reason === second.reason ? first.reason : `${first.reason}, ${second.reason}`;
+  return { reason, restart: first.restart || second.restart };
 }

@@ -143,7 +143,7 @@ export class Panel {
   /** How far the set-up has come: four layers, each upon the one before. @param {import('./call.js').Call} call */
   #progress(call) {
     const s = call.sample;
-    const over = call.state === 'ended';
+    const { over } = call;
     const joined = ['connecting', 'connected', 'reconnecting'].includes(call.state) || (over && !!s?.fingerprints.remote);
     const faulty = call.state === 'reconnecting';
     this.#step('signaling', joined ? 'done' : over ? 'failed' : 'busy', joined ? 'answered' : call.state);
@@ -151,7 +151,7 @@ export class Panel {
     const dtls = s?.dtls.state ?? 'new';
     this.#step('dtls', dtls === 'connected' ? 'done' : dtls === 'failed' ? 'failed' : dtls === 'connecting' ? 'busy' : 'idle', dtls === 'connected' ? (s?.dtls.version ?? 'connected') : dtls === 'new' ? none : dtls);
     const packets = s?.totals.packetsReceived ?? 0;
-    setText(byId('panel-title'), over ? 'Negotiation, as it was at the end' : 'Negotiation');
+    setText(byId('panel-title'), over ? 'Negotiation (ended)' : 'Negotiation');
     this.#step('media', packets > 0 ? 'done' : dtls === 'connected' && !over ? 'busy' : 'idle', packets > 0 ? (over ? 'flowed' : call.heldHere || call.heldThere ? 'on hold' : 'flowing') : dtls === 'connected' ? 'waiting' : none);
   }
 
