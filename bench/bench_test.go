@@ -52,7 +52,7 @@ func tiny(t *testing.T) bench.Options {
 	return bench.Options{
 		Self: []string{self}, Environment: []string{child + "=1"},
 		Subjects: []string{"callpath"}, Loads: []string{"spread"}, Studies: []bench.Study{bench.Cost},
-		Rounds: 1, Duration: 50 * time.Millisecond, Rate: 2000, FlowCounts: []int{1, 20}, Seed: 1,
+		Rounds: 1, Duration: 50 * time.Millisecond, Rate: 2000, PeakRate: 3000, FlowCounts: []int{1, 20}, Seed: 1,
 	}
 }
 
@@ -70,7 +70,7 @@ func available(t *testing.T) (names []string) {
 
 func TestEverySubjectCarriesEveryKindOfLoad(t *testing.T) {
 	o := tiny(t)
-	o.Subjects, o.Loads = available(t), []string{"spread-60", "bursty", "calls"}
+	o.Subjects, o.Loads = available(t), []string{"bursty", "calls"}
 	report, err := bench.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +156,7 @@ func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
 		"duration 1ms":            func(o *bench.Options) { o.Duration = time.Millisecond },
 		"duration 1h":             func(o *bench.Options) { o.Duration = time.Hour },
 		"rate 1;":                 func(o *bench.Options) { o.Rate = 1 },
+		"peak rate 1;":            func(o *bench.Options) { o.PeakRate = 1 },
 		"flow count 20000":        func(o *bench.Options) { o.FlowCounts = []int{20_000} },
 		"spread is given twice":   func(o *bench.Options) { o.Loads = []string{"spread", "spread"} },
 		`against "pion-v3"`:       func(o *bench.Options) { o.Against = "pion-v3" },
@@ -182,6 +183,13 @@ func TestDefaultsCanBeMeasured(t *testing.T) {
 		if !slices.Contains(bench.DefaultSubjects(quick), "callpath") {
 			t.Errorf("quick %t: ours is not measured", quick)
 		}
+	}
+}
+
+func TestBenchmarkWithinABenchmarkIsRefused(t *testing.T) {
+	t.Setenv("CALLPATH_BENCH_PROCESS", "1")
+	if _, err := bench.Run(t.Context(), tiny(t)); err == nil {
+		t.Error("a process of a benchmark made another")
 	}
 }
 

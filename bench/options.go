@@ -44,8 +44,9 @@ type Options struct {
 	Duration time.Duration
 	// FlowCounts are those of the study Flows.
 	FlowCounts []int
-	// Rate bounds the packets per second of all loads but in Peak.
-	Rate float64
+	// Rate bounds the packets per second of all loads but in Peak, PeakRate those
+	// that Peak tries.
+	Rate, PeakRate float64
 	// Quick is a short form, of less than a minute.
 	Quick bool
 	// Shared has all processes use all CPUs, instead of the server one half and the
@@ -103,6 +104,9 @@ func (o Options) complete() (Options, error) {
 	if o.Rate == 0 {
 		o.Rate = defaults.Rate
 	}
+	if o.PeakRate == 0 {
+		o.PeakRate = load.MaxRate
+	}
 	if o.Against == "" {
 		o.Against = against(o.Subjects)
 	}
@@ -158,6 +162,8 @@ func (o Options) check() error {
 		return fmt.Errorf("duration %v; wanted 50ms to %v", o.Duration, MaxDuration)
 	case !(o.Rate >= 100) || o.Rate > load.MaxRate:
 		return fmt.Errorf("rate %.0f; wanted 100 to %d", o.Rate, load.MaxRate)
+	case !(o.PeakRate >= 100) || o.PeakRate > load.MaxRate:
+		return fmt.Errorf("peak rate %.0f; wanted 100 to %d", o.PeakRate, load.MaxRate)
 	case !slices.Contains(o.Subjects, o.Against):
 		return fmt.Errorf("ratios against %q, which is not measured; valid: %s", o.Against, strings.Join(o.Subjects, ", "))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,10 @@ type runner struct {
 	of       int
 }
 
+// processMark is set in the environment of every process of a benchmark, so that one that
+// does not know its command, and begins anew, does not go on for ever.
+const processMark = "CALLPATH_BENCH_PROCESS"
+
 // errTime is why the short form ends when its time is over.
 var errTime = errors.New("the time of the short form was over")
 
@@ -37,6 +42,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
+	if os.Getenv(processMark) != "" {
+		return nil, errors.New("bench: this is a process of a benchmark, which cannot make another: the command given as self is not this program's")
+	}
+	o.Environment = append(slices.Clone(o.Environment), processMark+"=1")
 	r := &runner{Options: o}
 	if r.subjects, err = subject.Named(o.Subjects...); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -126,6 +135,9 @@ func (r *runner) step(rate float64, d time.Duration) loader.Step {
 
 // within opens a session, has do measure, and closes it.
 func (r *runner) within(ctx context.Context, s subject.Subject, l load.Load, do func(*session) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	run, err := r.open(ctx, r.place, s, l)
 	if err != nil {
 		return fmt.Errorf("%s, load %s: %w", name(s), l.Name, err)

@@ -168,7 +168,7 @@ func (r *runner) climb(ctx context.Context, run *session, l load.Load, s subject
 		tries = quickTries
 	}
 	var best loader.Result
-	end, err := search{from: peakFrom, to: load.MaxRate, tries: tries, close: peakClose}.run(func(rate float64) (outcome, error) {
+	end, err := search{from: min(peakFrom, r.PeakRate), to: r.PeakRate, tries: tries, close: peakClose}.run(func(rate float64) (outcome, error) {
 		var verdict outcome
 		for range peakAgain {
 			r.progress("peak: %s, %s, round %d, trying %.0f packets/s", l.Name, name(s), round+1, rate)

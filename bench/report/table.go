@@ -144,7 +144,8 @@ func groups(rows []bench.Row) [][]bench.Row {
 }
 
 func table(w io.Writer, columns []column, rows []bench.Row) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	line := func(cell func(column) string) {
 		for _, c := range columns {
 			fmt.Fprint(t, cell(c), "\t")
@@ -157,6 +158,9 @@ func table(w io.Writer, columns []column, rows []bench.Row) error {
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)
+	}
+	for l := range strings.Lines(text.String()) {
+		fmt.Fprintln(w, strings.TrimRight(l, " \n"))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +56,12 @@ exits with 1.`,
   callpath bench --list`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// A zero means the default to the benchmark, and a mistake to its user.
+			for _, name := range []string{"rounds", "duration", "rate", "peak-rate"} {
+				if flag := cmd.Flags().Lookup(name); flag.Changed && strings.Trim(flag.Value.String(), "0s") == "" {
+					return input(fmt.Errorf("--%s %s: wanted more than 0", name, flag.Value))
+				}
+			}
 			return runBench(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), f)
 		},
 	}
@@ -69,6 +76,7 @@ exits with 1.`,
 	flags.DurationVar(&f.Duration, "duration", 0, fmt.Sprintf("how long one measurement takes, 50ms to %v", bench.MaxDuration))
 	flags.IntSliceVar(&f.FlowCounts, "flow-counts", nil, fmt.Sprintf("numbers of flows of the study flows, 1 to %d", benchload.MaxFlows))
 	flags.Float64Var(&f.Rate, "rate", 0, "the most packets/s of all loads but in the search for the peak")
+	flags.Float64Var(&f.PeakRate, "peak-rate", 0, "the most packets/s that the search for the peak tries")
 	flags.Uint64Var(&f.Seed, "seed", 1, "seed of when each flow begins")
 	flags.BoolVar(&f.Shared, "shared-cpus", false, "server and loader both on all CPUs, instead of each on one half")
 	flags.BoolVar(&f.Loose, "no-sink-gro", false, "the sink takes packets one by one, so that the relay pays for cutting its runs")
@@ -79,8 +87,7 @@ exits with 1.`,
 	return cmd
 }
 
-// options are the benchmark's, or an error of the flags. A zero that was not given
-// means a default; one that was given is refused.
+// options are the benchmark's, or an error of the flags.
 func (f benchFlags) options() (bench.Options, error) {
 	o := f.Options
 	for _, s := range f.studies {
@@ -119,25 +126,32 @@ func runBench(ctx context.Context, out, errOut io.Writer, f benchFlags) error {
 	o.OnProgress = show.step
 	report, err := bench.Run(ctx, o)
 	show.close()
-	if err != nil {
+	if report == nil {
 		return fault(err)
 	}
-	if f.html != "" {
-		if err := writeWhole(f.html, func(w io.Writer) error { return benchreport.HTML(w, report) }); err != nil {
-			return fault(err)
-		}
-	}
-	write := func() error { return benchreport.Text(out, report) }
-	if f.json {
-		write = func() error { return benchreport.JSON(out, report) }
-	}
-	if err := write(); err != nil {
+	// What was measured before a fault is told too.
+	if err := writeBench(out, f, report); err != nil {
 		return fault(err)
 	}
-	if ctx.Err() != nil {
+	switch {
+	case err != nil:
+		return fault(err)
+	case ctx.Err() != nil:
 		return &exitError{exitUnmet, errTold}
 	}
 	return nil
+}
+
+func writeBench(out io.Writer, f benchFlags, report *bench.Report) error {
+	if f.html != "" {
+		if err := writeWhole(f.html, func(w io.Writer) error { return benchreport.HTML(w, report) }); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return benchreport.JSON(out, report)
+	}
+	return benchreport.Text(out, report)
 }
 
 func listBench(out io.Writer) error {
