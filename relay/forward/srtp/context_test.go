@@ -2,6 +2,7 @@ package srtp_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,8 @@ func TestKeysNameWhatIsWrong(t *testing.T) {
 	}
 	if k := keys(t, srtp.AEADAES128GCM); k.Profile() != srtp.AEADAES128GCM {
 		t.Errorf("profile %v", k.Profile())
+	} else if got := fmt.Sprintf("%v %+v", k, k); got != "AEAD_AES_128_GCM AEAD_AES_128_GCM" {
+		t.Errorf("printed keys: %s", got)
 	}
 }
 

@@ -114,6 +114,9 @@ func (s *session) transform() transform {
 // Profile returns the profile that the keys are for.
 func (k *Keys) Profile() Profile { return k.profile }
 
+// String returns the profile, so that a log has no keys.
+func (k *Keys) String() string { return k.profile.String() }
+
 // claim takes an SSRC for a Sealer.
 func (k *Keys) claim(c claim) error {
 	k.mu.Lock()

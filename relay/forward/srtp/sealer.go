@@ -39,6 +39,9 @@ func (s *Sealer) Start(ssrc, roc uint32) error {
 	return nil
 }
 
+// Overhead is how many bytes RTP adds to a packet.
+func (s *Sealer) Overhead() int { return s.overhead }
+
 // RTP seals a packet: it appends the sealed payload and the tag to header, whose
 // capacity must have room for them, and returns the whole. header is an RTP header
 // with its CSRCs and extension; payload includes padding. To seal in place, payload is
