@@ -42,6 +42,7 @@ type survey struct {
 	// is no endpoint: it forwards, as a relay or a NAT does.
 	requests map[stun.TransactionID]*end
 	streams  streams
+	tcp      connections
 }
 
 // end is what was seen of one host, or of one socket.
@@ -85,7 +86,7 @@ func (s set[T]) has(v T) bool {
 func newSurvey() *survey {
 	return &survey{
 		unread: map[string]uint64{}, hosts: map[string]*end{}, sockets: map[netip.AddrPort]*end{},
-		pairs: map[[2]netip.Addr]uint64{}, requests: map[stun.TransactionID]*end{}, streams: streams{},
+		pairs: map[[2]netip.Addr]uint64{}, requests: map[stun.TransactionID]*end{}, streams: streams{}, tcp: connections{byKey: map[flowKey]*flow{}},
 	}
 }
 
@@ -124,7 +125,7 @@ func (s *survey) packet(p capturefile.Packet) {
 	v := visit{survey: s, time: p.Time, segment: segment, outbound: p.Direction == capturefile.Outbound}
 	v.host, v.ours = hostOf(p.Interface)
 	if segment.Protocol == ip.TCP {
-		v.tcp(segment.Payload)
+		v.tcp(segment)
 		return
 	}
 	v.payload(segment.Payload, both)
@@ -212,18 +213,6 @@ func pairOf(a, b netip.Addr) [2]netip.Addr {
 		a, b = b, a
 	}
 	return [2]netip.Addr{a, b}
-}
-
-// tcp takes a segment of TCP: the beginning of a frame of TURN, or of TLS.
-func (v *visit) tcp(b []byte) {
-	const handshake, major, clientHello = 22, 3, 1
-	switch {
-	case stun.Is(b):
-		v.stun(b, both)
-	case len(b) > 5 && b[0] == handshake && b[1] == major && b[5] == clientHello:
-		from, _ := v.ends(both)
-		from.tls.add(v.segment.Destination)
-	}
 }
 
 // payload takes a datagram, or what was inside TURN.
