@@ -152,7 +152,7 @@ const forgeryCookie = "__Host-callpath-sign-in"
 
 // antiForgery returns what the form must bring, with the cookie that proves it.
 func (s *Service) antiForgery(w http.ResponseWriter, r *http.Request) string {
-	if c, err := r.Cookie(forgeryCookie); err == nil && len(c.Value) == len(nonce()) {
+	if c, err := r.Cookie(forgeryCookie); err == nil && len(c.Value) == nonceLength {
 		return c.Value // another tab of the browser may have a form open
 	}
 	secret := nonce()

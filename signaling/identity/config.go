@@ -88,7 +88,7 @@ func (s *Service) addClients() error {
 		}
 		for _, uri := range c.RedirectURIs {
 			u, err := url.Parse(uri)
-			if err != nil || !u.IsAbs() || u.Fragment != "" || u.Opaque != "" || u.Scheme != "https" && !loopback(u) {
+			if err != nil || !u.IsAbs() || u.Fragment != "" || u.Opaque != "" || u.Host == "" || u.User != nil || u.Scheme != "https" && !loopback(u) {
 				return fmt.Errorf("identity: redirect URI %q of client %s, wanted https, or http on a loopback address, without a fragment", uri, c.ID)
 			}
 			s.origins[u.Scheme+"://"+u.Host] = true

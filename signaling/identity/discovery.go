@@ -46,8 +46,9 @@ func (s *Service) getKeys(w http.ResponseWriter, _ *http.Request) {
 	sendJSON(w, http.StatusOK, set)
 }
 
-// getUserInfo is OpenID Connect Core, section 5.3.
-func (s *Service) getUserInfo(w http.ResponseWriter, r *http.Request) {
+// userInfoEndpoint is OpenID Connect Core, section 5.3, by GET and by POST; the
+// token comes in the header alone.
+func (s *Service) userInfoEndpoint(w http.ResponseWriter, r *http.Request) {
 	e := s.event(r, ActionUserInfo)
 	out, f := s.userInfo(r, &e)
 	s.answer(w, e, out, f)

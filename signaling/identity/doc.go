@@ -15,7 +15,7 @@
 //	GET  /oauth2/authorize                   sign-in page; POST is its form
 //	POST /oauth2/token                       authorization_code, refresh_token, token exchange
 //	POST /oauth2/revoke                      a refresh token with its sign-in, or an access token
-//	GET  /oauth2/userinfo                    the claims of an application's token
+//	GET  /oauth2/userinfo                    the claims of an application's token; also POST
 //	POST /identity/sign-in                   user, password and code for tokens: first-party clients
 //	POST /identity/users                     a new ACS user, for an application
 //	POST /identity/users/{id}/token          an access token for one
@@ -31,9 +31,10 @@
 // a secret at the authorization endpoint, request objects, dynamic registration,
 // introspection, single sign-on (each authorization asks for the password, so there
 // is no session cookie and nothing to sign out of but the refresh token),
-// delegation by actor_token, enrolment of a second factor by its user, and
-// conditional access after the access token has been given: it lives an hour, or
-// until it is revoked.
+// delegation by actor_token, and enrolment of a second factor by its user.
+// Conditional access is asked at each sign-in, refresh and exchange, but not for
+// the users of an application, for whom that answers, and not after the access
+// token has been given: it lives an hour, or until it is revoked.
 //
 // Packages below it: token verifies, keys signs and rotates, user has passwords and
 // one-time codes, access has the rules, store keeps what outlives a restart, and

@@ -2,7 +2,10 @@ package identity_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/callpath/callpath/signaling/identity"
+	"github.com/callpath/callpath/signaling/identity/access"
 	"github.com/callpath/callpath/signaling/identity/user"
 )
 
@@ -294,4 +298,41 @@ func TestAnIssuerWithAPath(t *testing.T) {
 	if err != nil || provider.Endpoint().TokenURL != w.url+"/calls/oauth2/token" {
 		t.Errorf("%v, %v", provider.Endpoint(), err)
 	}
+}
+
+// A rule by network is asked again where the client is by then.
+func TestTheRulesAreAskedAgainAtEachRefreshAndExchange(t *testing.T) {
+	w := newWorld(t, func(c *identity.Config) {
+		c.Rules = []access.Rule{{Name: "Office only", ExceptNetworks: []netip.Prefix{officeOnly}, Then: access.Block}}
+	})
+	from := func(addr, path, kind, body string) *reply {
+		req := httptest.NewRequest("POST", w.url+path, strings.NewReader(body))
+		req.RemoteAddr = addr
+		req.Header.Set("Content-Type", kind)
+		rec := httptest.NewRecorder()
+		w.id.Handler().ServeHTTP(rec, req)
+		r := &reply{status: rec.Code, body: rec.Body.String()}
+		if err := json.Unmarshal(rec.Body.Bytes(), r); err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{r.Access, r.Refresh} {
+			if token != "" {
+				w.secrets = append(w.secrets, token)
+			}
+		}
+		return r
+	}
+	const office, cafe = "198.51.100.7:1", "203.0.113.9:1"
+	body := `{"client_id":"cli","user":"alice","password":"` + password + `"}`
+	from(cafe, "/identity/sign-in", kindJSON, body).mustBe(t, 403)
+	in := from(office, "/identity/sign-in", kindJSON, body).mustBe(t, 200)
+	exchange := values("grant_type", grantExchange, "client_id", "cli", "subject_token", in.Access, "subject_token_type", typeAccess).Encode()
+	refresh := values("grant_type", "refresh_token", "client_id", "cli", "refresh_token", in.Refresh).Encode()
+	from(office, "/oauth2/token", kindForm, exchange).mustBe(t, 200)
+	for _, body := range []string{exchange, refresh} {
+		if r := from(cafe, "/oauth2/token", kindForm, body).mustBe(t, 403); r.Rule != "Office only" || r.Error != "access_denied" {
+			t.Errorf("refused by %s", r.body)
+		}
+	}
+	from(office, "/oauth2/token", kindForm, refresh).mustBe(t, 400) // the sign-in has ended
 }

@@ -33,7 +33,7 @@ func (s *Service) routes() http.Handler {
 		{"/oauth2/authorize", false, map[string]http.HandlerFunc{"GET": s.getAuthorize, "POST": s.postAuthorize}},
 		{"/oauth2/token", true, map[string]http.HandlerFunc{"POST": s.postToken}},
 		{"/oauth2/revoke", true, map[string]http.HandlerFunc{"POST": s.postRevoke}},
-		{"/oauth2/userinfo", true, map[string]http.HandlerFunc{"GET": s.getUserInfo}},
+		{"/oauth2/userinfo", true, map[string]http.HandlerFunc{"GET": s.userInfoEndpoint, "POST": s.userInfoEndpoint}},
 		{"/identity/sign-in", true, map[string]http.HandlerFunc{"POST": s.postSignIn}},
 		{"/identity/users", false, map[string]http.HandlerFunc{"POST": s.postUsers}},
 		{"/identity/users/{id}/token", false, map[string]http.HandlerFunc{"POST": s.postUserToken}},

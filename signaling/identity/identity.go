@@ -124,7 +124,7 @@ type Lifetimes struct {
 type Limits struct {
 	// Passwords are wrong ones for one user from one network in a minute; 10.
 	Passwords int
-	// Codes are wrong one-time codes for one user in 5 minutes, whose password
+	// Codes are wrong one-time codes for one user in 15 minutes, whose password
 	// was right; 5.
 	Codes int
 	// SignIns are all tries from one network in a minute; 300.
@@ -204,7 +204,7 @@ func New(cfg Config) (*Service, error) {
 		clients: map[string]Client{}, applications: map[string]*application{},
 		external: map[string]*external{}, origins: map[string]bool{},
 		passwords: throttle{limit: cfg.Limits.Passwords, window: time.Minute},
-		codes:     throttle{limit: cfg.Limits.Codes, window: 5 * time.Minute},
+		codes:     throttle{limit: cfg.Limits.Codes, window: 15 * time.Minute},
 		signIns:   throttle{limit: cfg.Limits.SignIns, window: time.Minute},
 		secrets:   throttle{limit: cfg.Limits.Passwords, window: time.Minute},
 	}
@@ -326,7 +326,10 @@ func hashSecret(secret string) []byte {
 // fast one: the secret is random, and long.
 func (a *application) is(secret string) bool { return hmac.Equal(a.hash, hashSecret(secret)) }
 
-// nonce is text that cannot be guessed.
+// nonceLength is how long the text of nonce is, in bytes.
+const nonceLength = 26
+
+// nonce is text that cannot be guessed: 130 bits in base32.
 func nonce() string { return rand.Text() }
 
 func contains(all, some []string) bool {

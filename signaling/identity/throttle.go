@@ -18,6 +18,7 @@ type throttle struct {
 
 	mu    sync.Mutex
 	byKey map[string]*tries
+	swept time.Time // when tidy last looked at all of them
 }
 
 type tries struct {
@@ -57,11 +58,15 @@ func (t *throttle) give(key string) {
 	}
 }
 
-// tidy drops what is over, and one more when all is in use.
+// tidy drops what is over, and one more when all is in use. It looks at all of
+// them once a second at most. t.mu is held.
 func (t *throttle) tidy(now time.Time) {
-	for key, old := range t.byKey {
-		if now.Sub(old.since) >= t.window {
-			delete(t.byKey, key)
+	if now.Sub(t.swept) >= time.Second {
+		t.swept = now
+		for key, old := range t.byKey {
+			if now.Sub(old.since) >= t.window {
+				delete(t.byKey, key)
+			}
 		}
 	}
 	for key := range t.byKey {
@@ -81,7 +86,7 @@ func network(from netip.AddrPort) string {
 		bits = 64
 	}
 	p, err := addr.Prefix(bits)
-	if err != nil {
+	if err != nil || !addr.IsValid() {
 		return "unknown"
 	}
 	return p.String()

@@ -17,7 +17,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"sync"
@@ -44,7 +43,6 @@ type Config struct {
 	// called with a lock held.
 	OnChange func(kid, what string)
 	Now      func() time.Time // time.Now when nil
-	Rand     io.Reader        // crypto/rand's when nil
 }
 
 // Ring is a ring of keys. It is safe for concurrent use.
@@ -99,9 +97,6 @@ func Open(cfg Config) (*Ring, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
 	}
 	if cfg.OnChange == nil {
 		cfg.OnChange = func(string, string) {}
@@ -207,7 +202,7 @@ func (r *Ring) set(keys []key, changes []change) error {
 
 // generate makes a key that signs from active on.
 func (r *Ring) generate(active time.Time) (key, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), r.cfg.Rand)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return key{}, fmt.Errorf("keys: no new key: %w", err)
 	}

@@ -3,6 +3,7 @@ package signin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,5 +66,49 @@ func TestWhatTheIssuerAnswersIsToldInWords(t *testing.T) {
 				t.Errorf("got %v, wanted %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// A source keeps the newest refresh token, and goes back to the password when it
+// is refused.
+func TestTheNewestRefreshTokenIsUsedOnce(t *testing.T) {
+	var asked []string
+	refuse := false
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		what := r.URL.Path
+		if r.URL.Path == "/oauth2/token" {
+			what = r.PostFormValue("grant_type") + " " + r.PostFormValue("refresh_token") + r.PostFormValue("subject_token") + " " + r.PostFormValue("scope")
+		}
+		asked = append(asked, what)
+		if refuse && r.PostFormValue("grant_type") == "refresh_token" {
+			w.WriteHeader(400)
+			_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
+			return
+		}
+		fmt.Fprintf(w, `{"access_token":"a%d","refresh_token":"r%d"}`, len(asked), len(asked))
+	}))
+	defer server.Close()
+	s, err := signin.New(signin.Config{Issuer: server.URL, Client: "cli", User: "alice", Password: "secret", Scopes: []string{"voip"}, HTTP: server.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		refuse bool
+		want   string
+	}{
+		{false, "[/identity/sign-in urn:ietf:params:oauth:grant-type:token-exchange a1 voip]"},
+		{false, "[refresh_token r1  urn:ietf:params:oauth:grant-type:token-exchange a1 voip]"},
+		{true, "[refresh_token r1  /identity/sign-in urn:ietf:params:oauth:grant-type:token-exchange a2 voip]"},
+	} {
+		asked, refuse = nil, tc.refuse
+		got, err := s.Token(t.Context())
+		if err != nil || got != fmt.Sprintf("a%d", len(asked)) || fmt.Sprint(asked) != tc.want {
+			t.Errorf("%s, %v after %v, wanted %s", got, err, asked, tc.want)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Token(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
