@@ -122,7 +122,7 @@ func defaultsOf(quick bool) Options {
 		return Options{
 			Subjects: []string{ours, "pion-v5", "forward-single", "forward-segmented"},
 			Loads:    []string{"spread", "bursty"},
-			Rounds:   2, Duration: 300 * time.Millisecond, FlowCounts: []int{10, 1000}, Rate: 20_000,
+			Rounds:   2, Duration: 250 * time.Millisecond, FlowCounts: []int{10, 500}, Rate: 20_000,
 		}
 	}
 	return Options{

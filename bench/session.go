@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/callpath/callpath/bench/load"
 	"github.com/callpath/callpath/bench/loader"
@@ -73,7 +74,7 @@ func (o Options) open(ctx context.Context, at place, s subject.Subject, l load.L
 		return nil, err
 	}
 	run.orders, run.answers = json.NewEncoder(run.loader.In), json.NewDecoder(run.loader.Out)
-	answer, err := run.ask(ctx, cfg)
+	answer, err := run.ask(ctx, setUpTime, cfg)
 	if err == nil && answer.Ready == nil {
 		err = errors.New("loader answered something else than that it is ready")
 	}
@@ -87,7 +88,7 @@ func (o Options) open(ctx context.Context, at place, s subject.Subject, l load.L
 
 // step measures once.
 func (r *session) step(ctx context.Context, s loader.Step) (loader.Result, error) {
-	answer, err := r.ask(ctx, s)
+	answer, err := r.ask(ctx, s.WarmUp+s.Duration+answerTime, s)
 	if err == nil && answer.Result == nil {
 		err = errors.New("loader answered something else than a result")
 	}
@@ -97,9 +98,17 @@ func (r *session) step(ctx context.Context, s loader.Step) (loader.Result, error
 	return *answer.Result, nil
 }
 
-// ask gives the loader an order and reads its answer. When ctx ends, the loader is
-// stopped, which ends the reading.
-func (r *session) ask(ctx context.Context, order any) (loader.Answer, error) {
+// What making the flows may take, and a step beyond its own duration.
+const (
+	setUpTime  = 2 * time.Minute
+	answerTime = 20 * time.Second
+)
+
+// ask gives the loader an order and reads its answer. When ctx ends, or the limit has
+// passed, the loader is stopped, which ends the reading.
+func (r *session) ask(ctx context.Context, limit time.Duration, order any) (loader.Answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("loader: no answer within %v", limit))
+	defer cancel()
 	defer context.AfterFunc(ctx, r.loader.Stop)()
 	var answer loader.Answer
 	err := r.orders.Encode(order)
@@ -107,7 +116,7 @@ func (r *session) ask(ctx context.Context, order any) (loader.Answer, error) {
 		err = r.answers.Decode(&answer)
 	}
 	if ctx.Err() != nil {
-		return answer, ctx.Err()
+		return answer, context.Cause(ctx)
 	}
 	// A server that has ended is what is wrong, whatever the loader says of it.
 	if r.server != nil {

@@ -25,7 +25,7 @@ const (
 	// of a shared machine is not the relay's limit.
 	peakAgain = 2
 	// quickTries are those of the short form.
-	quickTries = 6
+	quickTries = 5
 )
 
 // flowRate is the packets per second of the study Flows, whatever the number.
@@ -72,7 +72,7 @@ func (r *runner) rounds(s Study) int {
 // shares are those at which latency is measured.
 func (r *runner) shares() []float64 {
 	if r.Quick {
-		return []float64{0.25, 0.5, 0.9}
+		return []float64{0.25, 0.5, 0.75}
 	}
 	return shares
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -98,7 +99,9 @@ func (s Sample) cell() cell { return cell{s.Study, s.Load, s.Flows, s.Share, s.S
 // of is the same cell of another subject.
 func (c cell) of(subject string) cell { c.subject = subject; return c }
 
-// summarize makes the rows of samples, in the order in which the cells first appear.
+// summarize makes the rows of samples, in the order in which studies, loads and
+// subjects first appear, and of one study and load by the number of flows and the
+// share.
 func summarize(samples []Sample, against string) []Row {
 	byRound := make(map[cell]map[int]Sample)
 	var order []cell
@@ -110,8 +113,15 @@ func summarize(samples []Sample, against string) []Row {
 		}
 		byRound[c][s.Round] = s
 	}
+	first := func(c cell) int {
+		return slices.IndexFunc(order, func(o cell) bool { return o.study == c.study && o.load == c.load })
+	}
+	inOrder := slices.Clone(order)
+	slices.SortStableFunc(inOrder, func(a, b cell) int {
+		return cmp.Or(cmp.Compare(first(a), first(b)), cmp.Compare(a.flows, b.flows), cmp.Compare(a.share, b.share))
+	})
 	var rows []Row
-	for _, c := range order {
+	for _, c := range inOrder {
 		rows = append(rows, rowOf(c, byRound, against))
 	}
 	return rows

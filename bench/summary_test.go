@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -80,6 +81,25 @@ func TestRowsTellWhatARelayAddsAndItsRatios(t *testing.T) {
 		if !near(c.got.Median, c.median) || !near(c.got.Low, c.low) || !near(c.got.High, c.high) || c.got.Rounds != c.rounds {
 			t.Errorf("%s: got %+v, wanted %v (%v to %v) in %d rounds", c.name, c.got, c.median, c.low, c.high, c.rounds)
 		}
+	}
+}
+
+func TestRowsOfOneStudyAreByShareAndFlows(t *testing.T) {
+	of := func(study Study, subject string, flows int, share float64) Sample {
+		s := sample(subject, 0, time.Millisecond, time.Millisecond, 0)
+		s.Study, s.Flows, s.Share = study, flows, share
+		return s
+	}
+	var got []string
+	for _, r := range summarize([]Sample{
+		of(Latency, "b", 10, 0.1), of(Latency, "b", 10, 0.5), of(Latency, "a", 10, 0.1), of(Latency, "a", 10, 0.5),
+		of(Flows, "a", 100, 0), of(Flows, "b", 100, 0), of(Flows, "a", 1, 0),
+	}, "b") {
+		got = append(got, fmt.Sprint(r.Study, r.Subject, r.Flows, r.Share))
+	}
+	want := "latencyb10 0.1 latencya10 0.1 latencyb10 0.5 latencya10 0.5 flowsa1 0 flowsa100 0 flowsb100 0"
+	if text := strings.Join(got, " "); text != want {
+		t.Errorf("got %s, wanted %s", text, want)
 	}
 }
 

@@ -41,7 +41,7 @@ func escape(s string) string {
 // with white, and the dashes tell them apart without colour.
 var (
 	colors = [...]string{"#0f766e", "#c2410c", "#1d4ed8", "#a21caf", "#4d7c0f", "#b45309", "#475569"}
-	dashes = [...]string{"", "6 3", "2 3", "9 3 2 3", "1 2", "12 4", "4 4"}
+	dashes = [...]string{"", "6 3", "2 3", "9 3 2 3", "14 3", "12 4", "4 4"}
 )
 
 const inkColor, faintColor, gridColor = "#0f172a", "#64748b", "#e2e8f0"
@@ -121,7 +121,7 @@ func scale(v float64) string {
 	switch a := math.Abs(v); {
 	case a >= 1e6:
 		return trim(v/1e6) + " M"
-	case a >= 1e4:
+	case a >= 1e3:
 		return trim(v/1e3) + " k"
 	}
 	return trim(v)
