@@ -95,6 +95,15 @@ func TestTheTypesOfThePageAreSound(t *testing.T) {
 	}
 }
 
+// Modules that need no browser are tested by node's own runner.
+func TestTheModulesWithoutABrowser(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, program(t, "node"), "--test", "modules.test.mjs").CombinedOutput(); err != nil {
+		t.Errorf("node --test: %v\n%s", err, out)
+	}
+}
+
 // agree compares a user's panel with what the server saw of them.
 func agree(t *testing.T, s *server, got seen, user, peer, transport string) {
 	panel := got.Panels[user]

@@ -164,7 +164,7 @@ export class Call extends EventTarget {
         this.#readHold();
         break;
       case 'ended':
-        this.#finish(n.reason || 'ended', n.from);
+        void this.#finish(n.reason || 'ended', n.from);
     }
     this.#changed();
   }
@@ -172,17 +172,17 @@ export class Call extends EventTarget {
   /** After notifications were lost: whether the call still stands. */
   async resynchronize() {
     const view = await this.#api.call(this.id);
-    if (view.state === 'ended') this.#finish(view.reason || 'ended', view.ended_by);
+    if (view.state === 'ended') void this.#finish(view.reason || 'ended', view.ended_by);
     else if (this.state === 'calling' || this.state === 'ringing' || this.state === 'incoming') await this.hangUp('notifications were lost');
     else this.newPath();
   }
 
-  /** Ends the call. @param {string} [reason] */
+  /** Ends the call, and returns when the controller knows. @param {string} [reason] */
   async hangUp(reason = 'hung up') {
     const action = this.state === 'incoming' ? 'reject' : 'hangup';
     const known = this.state !== 'preparing' && !this.over;
     const why = action === 'reject' ? 'declined' : reason;
-    this.#finish(why, '', known && (() => this.#api.act(this.id, action, { reason: why })));
+    await this.#finish(why, '', known && (() => this.#api.act(this.id, action, { reason: why })));
   }
 
   /** When the page goes: what must be said is said by requests that outlive it. */
@@ -196,7 +196,7 @@ export class Call extends EventTarget {
     this.journal.fault('signaling', 'the call failed', error);
     const reason = error instanceof Error ? error.message : 'it failed';
     const known = this.state !== 'preparing' && !this.over;
-    this.#finish(reason, '', known && (() => this.#api.act(this.id, 'hangup', { reason: 'the call failed' })));
+    void this.#finish(reason, '', known && (() => this.#api.act(this.id, 'hangup', { reason: 'the call failed' })));
   }
 
   /** @param {boolean} on */
@@ -227,9 +227,7 @@ export class Call extends EventTarget {
   /** Looks for another path (RFC 8445, section 2.4). */
   newPath() {
     this.restarts++;
-    this.#negotiation
-      ?.offer({ reason: iceRestart, restart: true })
-      .catch((error) => this.journal.fault('ice', 'no restart', error));
+    void this.#negotiation?.offer({ reason: iceRestart, restart: true });
     this.#changed();
   }
 
@@ -263,11 +261,19 @@ export class Call extends EventTarget {
   /** @param {RTCPeerConnection} pc */
   #watch(pc) {
     const { journal } = this;
-    pc.addEventListener('icegatheringstatechange', () => journal.note('ice', `gathering ${pc.iceGatheringState}`));
+    let candidates = 0;
+    pc.addEventListener('icegatheringstatechange', () => {
+      journal.note('ice', `gathering ${pc.iceGatheringState}`);
+      if (pc.iceGatheringState === 'complete' && candidates === 0) {
+        journal.fault('ice', this.#wanted.forceRelay ? `no relay gave an address over ${this.#wanted.transport}` : 'there is no network');
+      }
+    });
     pc.addEventListener('iceconnectionstatechange', () => journal.note('ice', `connection ${pc.iceConnectionState}`));
     pc.addEventListener('signalingstatechange', () => this.#readHold());
     pc.addEventListener('icecandidate', ({ candidate: c }) => {
-      if (c?.candidate) journal.note('ice', `own candidate ${c.type} ${c.address ?? ''}:${c.port ?? ''} ${c.protocol ?? ''}`);
+      if (!c?.candidate) return;
+      candidates++;
+      journal.note('ice', `own candidate ${c.type} ${c.address ?? ''}:${c.port ?? ''} ${c.protocol ?? ''}`);
     });
     pc.addEventListener('icecandidateerror', (event) => {
       const { url, errorCode, errorText } = /** @type {RTCPeerConnectionIceErrorEvent} */ (event);
@@ -357,7 +363,7 @@ export class Call extends EventTarget {
    * @param {string} [by]
    * @param {false | (() => Promise<unknown>)} [tell]
    */
-  #finish(reason, by = '', tell = false) {
+  async #finish(reason, by = '', tell = false) {
     if (this.over) return;
     const known = this.#pc && this.state !== 'preparing';
     this.reason = reason;
@@ -369,7 +375,7 @@ export class Call extends EventTarget {
     this.#negotiation?.close();
     this.#pc?.close();
     if (this.media) closeDevices(this.media.stream);
-    void this.#report(tell, known ? this.#telemetry() : null);
+    await this.#report(tell, known ? this.#telemetry() : null);
   }
 
   /** @param {false | (() => Promise<unknown>)} tell @param {object | null} telemetry */

@@ -20,8 +20,8 @@ let api = null;
 let notifications = null;
 /** @type {Call | null} */
 let call = null;
-/** Called when the user has signed in again. @type {(() => void) | null} */
-let renewed = null;
+/** Those who wait for the user to sign in again. @type {(() => void)[]} */
+const renewals = [];
 
 // Signing in and out.
 
@@ -36,9 +36,8 @@ byId('sign-in-form').addEventListener('submit', async (event) => {
     secret.value = '';
     if (session && session.user === fresh.user) Object.assign(session, fresh);
     else start(fresh);
-    renewed?.();
-    renewed = null;
     showSignIn(false);
+    for (const resume of renewals.splice(0)) resume();
   } catch (error) {
     setText(byId('sign-in-error'), words(error));
     secret.select();
@@ -46,7 +45,7 @@ byId('sign-in-form').addEventListener('submit', async (event) => {
 });
 
 byId('sign-out').addEventListener('click', async () => {
-  await call?.hangUp('signed out');
+  await Promise.race([call?.hangUp('signed out'), new Promise((resume) => setTimeout(resume, 2000))]);
   location.reload(); // nothing of a session outlives its page
 });
 
@@ -55,7 +54,7 @@ function start(fresh) {
   notifications?.close();
   session = fresh;
   api = new Api(fresh, () => new Promise((resume) => {
-    renewed = resume;
+    renewals.push(resume);
     say('Your sign-in has ended. Sign in again; a call goes on meanwhile.');
     showSignIn(true);
   }));

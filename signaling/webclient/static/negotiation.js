@@ -130,22 +130,25 @@ export class Negotiation {
     const wish = this.#wish;
     if (!wish || this.#waits || this.#pc.signalingState !== 'stable') return;
     this.#wish = null;
-    if (wish.restart) {
-      await this.#refresh();
-      this.#pc.restartIce();
-    }
     const before = ufrag(this.#pc.remoteDescription);
     this.trickle.hold();
     try {
+      if (wish.restart) {
+        await this.#refresh();
+        this.#pc.restartIce();
+      }
       await this.#pc.setLocalDescription();
       await this.#send('description', { description: plain(this.#pc.localDescription) });
     } catch (error) {
       this.trickle.drop();
       this.trickle.release();
       await this.#rollBack();
-      if (!(error instanceof Problem) || error.code !== 'glare') throw error;
-      this.#wish = merge(wish, this.#wish);
-      this.#waitAfterGlare(error.retryAfter || 2000, before);
+      if (error instanceof Problem && error.code === 'glare') {
+        this.#wish = merge(wish, this.#wish);
+        this.#waitAfterGlare(error.retryAfter || 2000, before);
+      } else {
+        this.#journal.fault('signaling', `no new offer (${wish.reason})`, error);
+      }
       return;
     }
     this.#journal.note('signaling', `new offer sent: ${wish.reason}`);
@@ -168,7 +171,7 @@ export class Negotiation {
       if (this.#wish?.restart && ufrag(this.#pc.remoteDescription) !== before) {
         this.#wish = this.#wish.reason === iceRestart ? null : { ...this.#wish, restart: false };
       }
-      this.#inOrder(() => this.#grant()).catch((error) => this.#journal.fault('signaling', 'no new offer', error));
+      void this.#inOrder(() => this.#grant());
     }, wait);
   }
 

@@ -1,0 +1,237 @@
+// Tests of the modules that need no browser, by node's own test runner:
+//     node --test signaling/webclient/e2e/modules.test.mjs
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Problem } from '../static/api.js';
+import { configuration, transportOf, Trickle } from '../static/ice.js';
+import { Journal } from '../static/journal.js';
+import { Negotiation } from '../static/negotiation.js';
+import { fingerprints, held, ufrag } from '../static/sdp.js';
+
+/** @param {string} sdp @returns {any} */
+const description = (sdp, type = 'offer') => ({ type, sdp });
+
+/** Takes the place of setTimeout for one test. @param {import('node:test').TestContext} t */
+function fakeClock(t) {
+  const { setTimeout, clearTimeout } = globalThis;
+  t.after(() => Object.assign(globalThis, { setTimeout, clearTimeout }));
+  /** @type {Map<number, {at: number, run: () => void}>} */
+  const waiting = new Map();
+  let now = 0;
+  let last = 0;
+  Object.assign(globalThis, {
+    setTimeout: (/** @type {() => void} */ run, /** @type {number} */ ms) => {
+      waiting.set(++last, { at: now + ms, run });
+      return last;
+    },
+    clearTimeout: (/** @type {number} */ id) => waiting.delete(id),
+  });
+  return {
+    /** @param {number} ms */
+    tick(ms) {
+      now += ms;
+      for (const [id, { at, run }] of waiting) {
+        if (at > now) continue;
+        waiting.delete(id);
+        run();
+      }
+    },
+  };
+}
+
+/** Lets all that waits for nothing but its turn go on. */
+const settle = () => new Promise((resume) => setImmediate(resume));
+
+test('a URI says how the relay is reached (RFC 7065)', () => {
+  for (const [url, want] of Object.entries({
+    'turn:relay.example': 'udp',
+    'turn:relay.example:3478?transport=udp': 'udp',
+    'turn:relay.example:3478?transport=tcp': 'tcp',
+    'turns:relay.example': 'tls',
+    'turns:relay.example:443?transport=tcp': 'tls',
+    'turns:relay.example?transport=udp': 'dtls',
+    'stun:relay.example': 'stun',
+  })) assert.equal(transportOf(url), want, url);
+});
+
+test('only servers of the wanted transport are used, and STUN only where it is of use', () => {
+  const servers = [{ urls: ['stun:a', 'turn:a', 'turn:a?transport=tcp', 'turns:a', 'turns:a?transport=udp'], username: 'u', credential: 'c' }];
+  for (const [transport, forceRelay, want] of /** @type {const} */ ([
+    ['any', false, ['stun:a', 'turn:a', 'turn:a?transport=tcp', 'turns:a']],
+    ['any', true, ['turn:a', 'turn:a?transport=tcp', 'turns:a']],
+    ['udp', false, ['stun:a', 'turn:a']],
+    ['tcp', true, ['turn:a?transport=tcp']],
+    ['tls', false, ['turns:a']],
+  ])) {
+    const got = configuration(servers, { forceRelay, transport });
+    assert.deepEqual(got.iceServers, [{ urls: want, username: 'u', credential: 'c' }], `${transport}, ${forceRelay}`);
+    assert.equal(got.iceTransportPolicy, forceRelay ? 'relay' : 'all');
+  }
+  assert.deepEqual(configuration([{ urls: ['turn:a'] }], { forceRelay: true, transport: 'tls' }).iceServers, []);
+});
+
+test('a side holds when no media in use receives (RFC 3264, section 8.4)', () => {
+  const session = 'v=0\r\ns=-\r\n';
+  const media = (/** @type {string[]} */ ...directions) => session + directions.map((d) => `m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=${d}\r\n`).join('');
+  for (const [sdp, want] of /** @type {const} */ ([
+    [media('sendrecv'), false],
+    [media('sendonly'), true],
+    [media('inactive', 'sendonly'), true],
+    [media('sendonly', 'recvonly'), false],
+    [`${session}a=sendonly\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n`, true],
+    [`${session}m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n`, false],
+    [`${media('sendonly')}m=video 0 UDP/TLS/RTP/SAVPF 0\r\na=sendrecv\r\n`, true], // refused
+    [`${media('sendonly')}m=video 0 UDP/TLS/RTP/SAVPF 0\r\na=bundle-only\r\na=sendrecv\r\n`, false],
+    [`${media('sendonly')}m=application 9 UDP/DTLS/SCTP x\r\n`, true],
+    [session, false],
+  ])) assert.equal(held(description(sdp)), want, sdp);
+  assert.equal(held(null), false);
+});
+
+test('fingerprints are read once each, whatever their case (RFC 8122)', () => {
+  const sdp = 'v=0\r\na=fingerprint:SHA-256 ab:CD\r\nm=audio 9 x 0\r\na=fingerprint:sha-256 AB:CD\r\na=fingerprint:sha-384 01\r\na=ice-ufrag:abcd\r\n';
+  assert.deepEqual(fingerprints(description(sdp)), [{ algorithm: 'sha-256', value: 'AB:CD' }, { algorithm: 'sha-384', value: '01' }]);
+  assert.equal(ufrag(description(sdp)), 'abcd');
+});
+
+test('candidates wait for their description, go out in order, and are forgotten with it', async (t) => {
+  const clock = fakeClock(t);
+  /** @type {string[][]} */
+  const sent = [];
+  const trickle = new Trickle(async (batch) => sent.push(batch.map((c) => c.candidate ?? '')), assert.fail);
+  const add = (/** @type {string} */ candidate) => trickle.add(/** @type {any} */ ({ candidate }));
+  add('one');
+  clock.tick(1000);
+  assert.deepEqual(sent, []);
+  trickle.release();
+  add('two');
+  trickle.add(null);
+  clock.tick(1000);
+  await settle();
+  assert.deepEqual(sent, [['one', 'two', '']]);
+  trickle.hold();
+  add('void');
+  trickle.drop();
+  trickle.release();
+  add('three');
+  clock.tick(1000);
+  await settle();
+  assert.deepEqual(sent, [['one', 'two', ''], ['three']]);
+});
+
+/** As much of an RTCPeerConnection as Negotiation uses: its states are W3C's. */
+class FakeConnection extends EventTarget {
+  signalingState = 'stable';
+  /** @type {any} */
+  localDescription = null;
+  /** @type {any} */
+  remoteDescription = null;
+  /** @type {string[]} */
+  did = [];
+  restartIce() {
+    this.did.push('restart');
+  }
+  /** @param {any} [d] */
+  async setLocalDescription(d) {
+    if (d) {
+      this.did.push(`local ${d.type}`);
+      this.signalingState = 'stable';
+      return;
+    }
+    const answers = this.signalingState === 'have-remote-offer';
+    this.signalingState = answers ? 'stable' : 'have-local-offer';
+    this.localDescription = description(`ours ${this.did.length}`, answers ? 'answer' : 'offer');
+    this.did.push(`local ${this.localDescription.type}`);
+  }
+  /** @param {any} d */
+  async setRemoteDescription(d) {
+    if (d.type === 'offer' && this.signalingState !== 'stable') throw new Error(`an offer in ${this.signalingState}`);
+    this.did.push(`remote ${d.type}`);
+    this.signalingState = d.type === 'offer' ? 'have-remote-offer' : 'stable';
+    if (d.type !== 'rollback') this.remoteDescription = d;
+  }
+  async addIceCandidate() {}
+}
+
+/** @param {(body: any) => void} refuse throws for what the controller refuses */
+function negotiate(refuse) {
+  const pc = new FakeConnection();
+  pc.remoteDescription = description('a=ice-ufrag:first\r\n', 'answer');
+  /** @type {string[]} */
+  const sent = [];
+  const negotiation = new Negotiation(
+    /** @type {any} */ (pc),
+    async (_, body) => {
+      const { type } = /** @type {any} */ (body).description;
+      refuse(type);
+      sent.push(type);
+    },
+    async () => {},
+    new Journal(() => {}),
+  );
+  return { pc, sent, negotiation };
+}
+
+test('crossing offers: the one refused is rolled back, the other answered, and ours made again', async (t) => {
+  const clock = fakeClock(t);
+  let crossing = true;
+  const { pc, sent, negotiation } = negotiate((type) => {
+    if (type === 'offer' && crossing) throw new Problem(409, { code: 'glare', retry_after_ms: 2100 });
+  });
+  await negotiation.offer({ reason: 'hold', restart: false });
+  assert.deepEqual(pc.did, ['local offer', 'local rollback']);
+  crossing = false;
+  await negotiation.update(description('a=ice-ufrag:first\r\n'));
+  assert.deepEqual(sent, ['answer'], 'ours waits, although nothing is outstanding');
+  clock.tick(2100);
+  await settle();
+  assert.deepEqual(sent, ['answer', 'offer']);
+  negotiation.close();
+});
+
+test('a restart that the other side has made meanwhile is not made again', async (t) => {
+  const clock = fakeClock(t);
+  const { sent, negotiation } = negotiate((type) => {
+    if (type === 'offer') throw new Problem(409, { code: 'glare', retry_after_ms: 500 });
+  });
+  await negotiation.offer({ reason: 'ICE restart', restart: true });
+  await negotiation.update(description('a=ice-ufrag:second\r\n'));
+  clock.tick(500);
+  await settle();
+  assert.deepEqual(sent, ['answer']);
+  negotiation.close();
+});
+
+test('wishes that wait for an answer are granted together', async () => {
+  const { pc, sent, negotiation } = negotiate(() => {});
+  await negotiation.offer({ reason: 'hold', restart: false });
+  await negotiation.offer({ reason: 'resume', restart: false });
+  await negotiation.offer({ reason: 'ICE restart', restart: true });
+  assert.deepEqual(sent, ['offer']);
+  await negotiation.update(description('a=ice-ufrag:first\r\n', 'answer'));
+  assert.deepEqual(pc.did, ['local offer', 'remote answer', 'restart', 'local offer']);
+  negotiation.close();
+});
+
+test('an offer that nobody answers is withdrawn', async (t) => {
+  const clock = fakeClock(t);
+  const { pc, sent, negotiation } = negotiate(() => {});
+  await negotiation.offer({ reason: 'hold', restart: false });
+  clock.tick(15_000);
+  await settle();
+  assert.deepEqual(sent, ['offer', 'rollback']);
+  assert.equal(pc.signalingState, 'stable');
+  negotiation.close();
+});
+
+test('an offer that cannot be used is declined', async () => {
+  const { pc, sent, negotiation } = negotiate(() => {});
+  pc.setLocalDescription = async (d) => {
+    if (!d) throw new Error('no');
+  };
+  await negotiation.update(description('a=ice-ufrag:first\r\n'));
+  assert.deepEqual(sent, ['rollback']);
+  assert.deepEqual(pc.did, ['remote offer', 'remote rollback']);
+  negotiation.close();
+});
