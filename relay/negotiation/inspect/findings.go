@@ -88,7 +88,7 @@ func (f *finder) turn() {
 				f.add("TURN server %v did not answer %s over %s: %s", a.Server, method, a.Protocol, blocked(a.Protocol, a.Server))
 				continue
 			}
-			if method != "Allocate" && flows(f.Record) {
+			if method != "Allocate" && (f.ICE.Selected != nil || flows(f.Record)) {
 				continue // a peer that was refused, on a path that was not needed
 			}
 			finding := fmt.Sprintf("TURN server %v refused %s: %s", a.Server, method, reason)
@@ -183,7 +183,7 @@ func (f *finder) handshake(d negotiation.DTLS) {
 	case onlyHellos(d):
 		f.add("%d ClientHello from %v arrived, but no answer was sent: is DTLS running here, and with setup:passive?", d.Retransmissions+1, d.Remote)
 	case len(d.Alerts) > 0:
-		f.add("DTLS %s ended by an alert from the %s", between, strings.Join(d.Alerts, "; from the "))
+		f.add("DTLS %s ended by an alert from the %s%s", between, strings.Join(d.Alerts, "; from the "), meaning(d.Alerts))
 	case len(d.Flights) > 0:
 		last := d.Flights[len(d.Flights)-1]
 		f.add("DTLS %s stopped after the %s's %s (%d messages were repeated): large packets lost, or the certificate refused?",
@@ -198,6 +198,27 @@ func (f *finder) handshake(d negotiation.DTLS) {
 	if strings.HasPrefix(d.SRTPProfile, "SRTP_NULL_") {
 		f.add("DTLS %s agreed on %s: media is not encrypted", between, d.SRTPProfile)
 	}
+}
+
+// alerts are what alerts mean in a set-up of media (RFC 5246, section 7.2.2; RFC
+// 8122, section 6.2).
+var alerts = []struct{ name, meaning string }{
+	{"bad_certificate", "is the other side's certificate not the one that its SDP promised?"},
+	{"handshake_failure", "no cipher suite, group or SRTP profile in common?"},
+	{"insufficient_security", "no cipher suite or SRTP profile in common?"},
+	{"protocol_version", "no version in common?"},
+}
+
+// meaning explains the first alert that has a known cause.
+func meaning(all []string) string {
+	for _, text := range all {
+		for _, a := range alerts {
+			if strings.HasSuffix(text, " "+a.name) {
+				return ": " + a.meaning
+			}
+		}
+	}
+	return ""
 }
 
 // onlyHellos is true for a handshake of which nothing but the client's first
@@ -232,7 +253,8 @@ func (f *finder) media() {
 
 // hidden tells of TLS where that may hide what is missing.
 func (f *finder) hidden() {
-	if len(f.tls) > 0 && len(f.DTLS) == 0 && len(f.SRTP) == 0 {
+	allocated := slices.ContainsFunc(f.TURN, func(a negotiation.TURN) bool { return a.Relayed.IsValid() })
+	if len(f.tls) > 0 && !allocated && len(f.DTLS) == 0 && len(f.SRTP) == 0 {
 		f.add("TLS to %s was seen, the inside of which a capture can't show: TURN over TLS, if it was that, is missing here", some(f.tls))
 	}
 }

@@ -54,7 +54,11 @@ func TestFindings(t *testing.T) {
 		"DTLS ended by an alert": {dtls(func(d *negotiation.DTLS) {
 			d.Alerts = []string{"server: fatal handshake_failure"}
 			d.Flights = append(d.Flights, negotiation.Flight{From: "server", Messages: []string{"ServerHello"}})
-		}), "ended by an alert from the server: fatal handshake_failure"},
+		}), "ended by an alert from the server: fatal handshake_failure: no cipher suite, group or SRTP profile in common?"},
+		"DTLS ended by an unusual alert": {dtls(func(d *negotiation.DTLS) {
+			d.Alerts = []string{"client: fatal internal_error"}
+			d.Flights = append(d.Flights, negotiation.Flight{From: "server", Messages: []string{"ServerHello"}})
+		}), "ended by an alert from the client: fatal internal_error"},
 		"DTLS done but no SRTP": {dtls(func(d *negotiation.DTLS) { d.Complete, d.SRTPProfile = true, "SRTP_AEAD_AES_128_GCM" }),
 			"DTLS is done, but no SRTP packet was seen"},
 		"no SRTP profile": {dtls(func(d *negotiation.DTLS) { d.Complete = true }), "agreed on no SRTP profile"},

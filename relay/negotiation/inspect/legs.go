@@ -17,6 +17,7 @@ type leg struct {
 	name      string
 	ends      []*end
 	addresses []netip.Addr
+	into      *leg // the leg that it turned out to be a part of
 	recorder  *negotiation.Recorder
 	// transactions are those that the recorder told of.
 	transactions []Transaction
@@ -90,7 +91,7 @@ func (l *legs) add(g *leg) bool {
 	}
 	for _, e := range g.ends {
 		e.leg = g
-		if e.host == "" && len(g.addresses) == 0 {
+		if e.host == "" && !slices.Contains(g.addresses, e.socket.Addr()) {
 			l.bySocket[e.socket] = g
 		}
 	}
@@ -108,10 +109,8 @@ func (l *legs) of(from, to netip.AddrPort) (sender, receiver *leg) {
 	return at(from), at(to)
 }
 
-// groups makes legs of sockets. As a rule a leg is an address with all its sockets,
-// or several addresses if one ICE agent checks from them, as that of a host with
-// IPv4 and IPv6 does. Only where an address talks to itself, both endpoints being on
-// one machine, sockets are told apart: by the agents that check from them.
+// groups makes legs of sockets, for captures of others. local, when not empty, says
+// whose are wanted.
 func (s *survey) groups(local []netip.Addr) ([]*leg, error) {
 	// An address that serves or forwards is no endpoint with its other sockets
 	// either, unless it is asked for: those of a relay are relayed addresses.
@@ -138,35 +137,7 @@ func (s *survey) groups(local []netip.Addr) ([]*leg, error) {
 		// The capture knows what the machine itself sent.
 		chosen = slices.DeleteFunc(chosen, func(e *end) bool { return !e.outbound })
 	}
-	var groups []*leg
-	byName := map[string]*leg{}
-	for _, e := range chosen {
-		g := byName[s.place(e)]
-		for _, fragment := range e.own {
-			other := byName["agent "+fragment]
-			switch {
-			case g == nil:
-				g = other
-			case other != nil && other != g:
-				groups = slices.DeleteFunc(groups, func(o *leg) bool { return o == other })
-				g.ends = append(g.ends, other.ends...)
-				for name, o := range byName {
-					if o == other {
-						byName[name] = g
-					}
-				}
-			}
-		}
-		if g == nil {
-			g = &leg{}
-			groups = append(groups, g)
-		}
-		g.ends = append(g.ends, e)
-		byName[s.place(e)] = g
-		for _, fragment := range e.own {
-			byName["agent "+fragment] = g
-		}
-	}
+	groups := s.unite(chosen)
 	for _, g := range groups {
 		s.name(g)
 	}
@@ -174,6 +145,53 @@ func (s *survey) groups(local []netip.Addr) ([]*leg, error) {
 		groups = s.captor(groups)
 	}
 	return groups, nil
+}
+
+// unite puts together the sockets of one endpoint. As a rule that is an address
+// with all its sockets, or several addresses if one ICE agent checks from them, as
+// that of a host with IPv4 and IPv6 does. Only where an address talks to itself,
+// both endpoints being on one machine, sockets are told apart: by the agents that
+// check from them.
+func (s *survey) unite(chosen []*end) []*leg {
+	var made []*leg
+	byName := map[string]*leg{} // by place, and by agent
+	for _, e := range chosen {
+		names := []string{s.place(e)}
+		for _, fragment := range e.own {
+			names = append(names, "agent "+fragment)
+		}
+		var g *leg
+		for _, name := range names {
+			other := byName[name].root()
+			switch {
+			case g == nil:
+				g = other
+			case other != nil && other != g:
+				g.ends = append(g.ends, other.ends...)
+				other.ends, other.into = nil, g
+			}
+		}
+		if g == nil {
+			g = &leg{}
+			made = append(made, g)
+		}
+		g.ends = append(g.ends, e)
+		for _, name := range names {
+			byName[name] = g
+		}
+	}
+	return slices.DeleteFunc(made, func(g *leg) bool { return g.into != nil })
+}
+
+// root is the leg that a leg became a part of.
+func (g *leg) root() *leg {
+	for g != nil && g.into != nil {
+		if g.into.into != nil {
+			g.into = g.into.into
+		}
+		g = g.into
+	}
+	return g
 }
 
 // place is what the sockets of one endpoint have in common: the address, unless
