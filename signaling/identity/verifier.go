@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -92,7 +93,7 @@ func (s *Service) revoke(r *http.Request, e *Event) *fault {
 	if err == nil {
 		e.User, e.Session, e.Rule, e.Reason = in.user, in.session, "client", "the sign-in ends"
 		err = s.revoked.session(in.session)
-	} else if err == errRefreshClient {
+	} else if errors.Is(err, errRefreshClient) {
 		return another
 	} else if c := s.anyOwn(r.Context(), raw); c != nil {
 		if c.App != client.ID {

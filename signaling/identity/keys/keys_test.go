@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"go.uber.org/goleak"
 
 	"github.com/callpath/callpath/signaling/identity/keys"
 	"github.com/callpath/callpath/signaling/identity/store"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const day = 24 * time.Hour
 

@@ -12,9 +12,13 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"go.uber.org/goleak"
+
 	"github.com/callpath/callpath/signaling/identity/store"
 	"github.com/callpath/callpath/signaling/identity/user"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	password = "correct horse"
