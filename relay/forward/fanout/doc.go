@@ -26,4 +26,33 @@
 //
 // Start reading at Source.Forward, then Receiver.put; Timeline is what makes several
 // sources one stream.
+//
+// # What it costs
+//
+// The floor is to seal as many packets, and to send as many by the same Sender:
+//
+//	go test -run '^$' -bench 'FanOut/profile/size/receivers=100$' -benchtime 1s ./relay/forward/fanout
+//
+// With 100 receivers on loopback (two cores of an AMD EPYC, Go 1.26, all profiles, 160
+// and 1200 bytes), a packet out costs 0.97 to 1.04 of the floor. Sending is most of it:
+// 2300 to 2800 ns, where sealing is 120 to 350 ns with AEAD and 290 to 1050 ns with
+// AES_CM_128_HMAC_SHA1_80. With 500 receivers it is 0.95 to 1.03; with one, where opening
+// is half of the work and not in the floor, up to 1.48.
+//
+// When eight packets come together and the Sender lets the kernel cut messages, a packet
+// out costs 0.28 to 0.35 (160 bytes) and 0.34 to 0.38 (1200 bytes) of what it costs when
+// the Sender gives the kernel each by itself, with AEAD; 0.35 and 0.50 with
+// AES_CM_128_HMAC_SHA1_80.
+//
+// A receiver's stream takes 0.7 KB with AEAD and 1.9 KB with AES_CM_128_HMAC_SHA1_80, its
+// keys, which all its streams share, 3.7 KB and 2.2 KB of allocations (-bench
+// NewReceiver).
+//
+// # What did not pay
+//
+//   - Forwarding packets that came together one by one ("singly" in the same
+//     benchmark): 1.01 to 1.04 in batches, since receivers' keys come and go; and nothing
+//     is left for the kernel to cut: 2 to 3.6 times.
+//   - Copying payloads into the batch and sealing them in place: 1.04 to 1.05 of sealing
+//     with AEAD, 1.02 with AES_CM_128_HMAC_SHA1_80 (-bench Payload).
 package fanout

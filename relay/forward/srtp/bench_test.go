@@ -117,17 +117,20 @@ func compare(b *testing.B, all []subject, packets [][]byte) {
 
 func BenchmarkSeal(b *testing.B) {
 	each(b, func(b *testing.B, p srtp.Profile, size int) []subject {
-		seq := uint16(0)
-		ready := func(packets [][]byte) {
-			for i := range packets {
-				seq++
-				packets[i] = packets[i][:headerSize+size]
-				header(packets[i], seq)
+		// numbered gives each subject a stream of its own.
+		numbered := func() func(packets [][]byte) {
+			seq := uint16(0)
+			return func(packets [][]byte) {
+				for i := range packets {
+					seq++
+					packets[i] = packets[i][:headerSize+size]
+					header(packets[i], seq)
+				}
 			}
 		}
-		all := []subject{{by: "bare", ready: ready, work: bareSeal(b, p, true)}}
+		all := []subject{{by: "bare", ready: numbered(), work: bareSeal(b, p, true)}}
 		if p == srtp.AES128CMHMACSHA180 {
-			all = append(all, subject{by: "floor", ready: ready, work: bareSeal(b, p, false)})
+			all = append(all, subject{by: "floor", ready: numbered(), work: bareSeal(b, p, false)})
 		}
 		s := keys(b, p).Sealer()
 		c, err := pion.CreateContext(master(p), salt(p), pion.ProtectionProfile(p))
@@ -135,11 +138,11 @@ func BenchmarkSeal(b *testing.B) {
 			b.Fatal(err)
 		}
 		out := make([]byte, 0, 1500)
-		return append(all, subject{"here", ready, func(packet []byte) {
+		return append(all, subject{"here", numbered(), func(packet []byte) {
 			if _, err := s.RTP(packet[:headerSize], packet[headerSize:]); err != nil {
 				b.Fatal(err)
 			}
-		}}, subject{"pion", ready, func(packet []byte) {
+		}}, subject{"pion", numbered(), func(packet []byte) {
 			if _, err := c.EncryptRTP(out, packet, nil); err != nil {
 				b.Fatal(err)
 			}

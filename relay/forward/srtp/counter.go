@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"reflect"
+	"sync"
 	"unsafe"
 )
 
@@ -16,7 +17,8 @@ import (
 // is one stream per counter, and its position is set back to the start of each message.
 // The standard library has no way to do that. It is done through addresses of the
 // stream's fields, which are looked up by name and type and tried out before they are
-// used. A toolchain with another stream gets one stream per message, as it is meant to.
+// used. With a toolchain that has another stream, there is one stream per message, as is
+// meant by its makers.
 type counter struct {
 	block  cipher.Block
 	stream cipher.Stream // nil when its position cannot be set
@@ -29,11 +31,21 @@ var counterFields = [3]string{"ivhi", "ivlo", "offset"}
 
 func newCounter(block cipher.Block) counter {
 	c := counter{block: block, stream: cipher.NewCTR(block, make([]byte, aes.BlockSize))}
-	if !c.find(counterFields) || !c.works() {
+	if !settable() || !c.find(counterFields) {
 		c.stream = nil
 	}
 	return c
 }
+
+// settable says whether streams of this toolchain can be set to a position.
+var settable = sync.OnceValue(func() bool {
+	block, err := aes.NewCipher(make([]byte, aes.BlockSize))
+	if err != nil {
+		return false
+	}
+	c := counter{block: block, stream: cipher.NewCTR(block, make([]byte, aes.BlockSize))}
+	return c.find(counterFields) && c.works()
+})
 
 // find looks up the addresses of the fields of the stream's state.
 func (c *counter) find(names [3]string) bool {

@@ -11,15 +11,15 @@
 // goroutine at a time uses. Keys see to it that no two Sealers seal the same SSRC,
 // since they would use the same nonces.
 //
-// Not here, and not negotiated by this project: master key identifiers (MKI), key
-// derivation rates, other tag lengths, encrypted header extensions (RFC 6904, RFC
-// 9335), unencrypted SRTP. SRTCP that is authenticated but not encrypted is opened when
+// Not here, and not to be negotiated: master key identifiers (MKI), key derivation
+// rates, other tag lengths, encrypted header extensions (RFC 6904, RFC 9335),
+// unencrypted SRTP. SRTCP that is authenticated but not encrypted is opened when
 // OpenerConfig says so, and never made. When a key is exhausted, after 2^48 packets of
 // a stream or 2^31 reports, packets are refused; new keys are a new Sealer and Opener.
 //
-// Both ends are stricter than the RFC asks of a sender: a sequence number is sealed
-// once. Who answers a retransmission request repeats the sealed packet, or seals it
-// anew in a retransmission stream (RFC 4588), which has its own SSRC and numbers.
+// A Sealer is stricter than the RFC: it seals each sequence number once. Who answers a
+// retransmission request repeats the sealed packet, or seals it anew in a
+// retransmission stream (RFC 4588), which has its own SSRC and numbers.
 //
 // Start reading at Opener.RTP, then stream.index and window (the state), gcm and cm
 // (the cryptography), counter (AES-CM without allocation).
@@ -40,7 +40,8 @@
 //	                       open   1.05  1.02    1.99  1.33
 //	AEAD_AES_256_GCM       seal   1.04  1.02    1.42  1.15
 //	                       open   1.06  1.02    1.95  1.31
-//	AES_CM_128_HMAC_SHA1_80 seal  0.76  0.90    1.33  2.08
+//	AES_CM_128_HMAC_SHA1_80
+//	                       seal   0.76  0.90    1.33  2.08
 //	                       open   0.75  0.90    1.45  2.12
 //
 // Less than 1 is because bare makes a stream for each packet, as crypto/cipher wants it.

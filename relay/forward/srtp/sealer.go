@@ -5,9 +5,11 @@ import "encoding/binary"
 // Sealer seals RTP and RTCP packets. One goroutine at a time uses it. Different
 // goroutines that send to the same peer have a Sealer each, for different SSRCs.
 type Sealer struct {
-	keys      *Keys
-	overhead  int
-	rtp, rtcp transform
+	keys     *Keys
+	overhead int
+	rtp      transform
+	// rtcp is nil before the first report: most Sealers of a fan-out have none.
+	rtcp transform
 	// last is the stream of the packet before: most often also of the next.
 	last    *stream
 	streams map[uint32]*stream
@@ -21,10 +23,8 @@ func (k *Keys) Sealer() *Sealer {
 		keys:     k,
 		overhead: k.shape.tag,
 		rtp:      k.rtp.transform(),
-		rtcp:     k.rtcp.transform(),
 		last:     &stream{},
 		streams:  make(map[uint32]*stream),
-		reports:  make(map[uint32]uint32),
 	}
 }
 
@@ -99,6 +99,9 @@ func (s *Sealer) RTCP(packet []byte) ([]byte, error) {
 		return nil, ErrRoom
 	}
 	ssrc := binary.BigEndian.Uint32(packet[4:])
+	if s.rtcp == nil {
+		s.rtcp, s.reports = s.keys.rtcp.transform(), make(map[uint32]uint32)
+	}
 	index, begun := s.reports[ssrc]
 	if !begun {
 		if err := s.keys.claim(claim{rtcp: true, ssrc: ssrc}); err != nil {
