@@ -29,9 +29,10 @@ const { caller, callee } = options;
 const patience = 30_000;
 
 // The server's certificate is of an authority that lives for one test. For the page
-// ignoreHTTPSErrors would do; the relay's TLS is checked by the browser's network
-// service, which only this flag tells to take any. Browsers leave loopback out of
-// their candidates, but it is all that a test's relay has.
+// ignoreHTTPSErrors would do, but the certificate of TURN over TLS is checked by the
+// browser's network service, which only --ignore-certificate-errors tells to take
+// any: without it there is icecandidateerror 701. Browsers leave loopback out of
+// their networks; on a machine without another one it is all that there is.
 const flags = [
   '--ignore-certificate-errors', '--allow-loopback-in-peer-connection',
   '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
