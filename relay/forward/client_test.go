@@ -157,11 +157,16 @@ func (in *inbox) wait(most time.Duration, done func() bool) bool {
 // await waits for a payload that came in some way.
 func (in *inbox) await(kind, payload string) {
 	in.t.Helper()
-	if !in.wait(patience, func() bool {
-		return slices.ContainsFunc(in.all, func(g got) bool { return g.kind == kind && g.payload == payload })
-	}) {
+	if !in.awaits(patience, kind, payload) {
 		in.t.Fatalf("%q did not come by %s at %v", payload, kind, in.conn.LocalAddr())
 	}
+}
+
+// awaits is true when it came in time.
+func (in *inbox) awaits(most time.Duration, kind, payload string) bool {
+	return in.wait(most, func() bool {
+		return slices.ContainsFunc(in.all, func(g got) bool { return g.kind == kind && g.payload == payload })
+	})
 }
 
 func (in *inbox) has(kind, payload string) bool {

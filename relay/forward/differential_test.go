@@ -22,11 +22,16 @@ type world struct {
 	relay   netip.AddrPort
 	clients []*client
 	peers   []*inbox
+	// gone are clients that have freed their allocation. Another one, from another
+	// port, takes the place: the engine alone may take a new allocation of the same
+	// client for the old one and delete it.
+	gone []*client
 	// Each client can always be reached by two peers: one has a channel and one
 	// only a permission. What they send comes behind all that was sent before.
 	bound, permitted *inbox
 	// relayed are the relayed addresses of each client, in order.
 	relayed map[string]string
+	settled int
 	log     []string
 }
 
@@ -43,43 +48,56 @@ func newWorld(t testing.TB, relay netip.AddrPort) *world {
 	}
 	w.bound, w.permitted = newPeer(t, "127.0.2.1"), newPeer(t, "127.0.2.2")
 	for range clientsInWorld {
-		c := newClient(t, relay)
-		w.clients = append(w.clients, c)
-		w.allocate(c)
+		w.clients = append(w.clients, w.newClient())
 	}
 	return w
 }
 
-func (w *world) allocate(c *client) {
+func (w *world) newClient() *client {
+	c := newClient(w.t, w.relay)
 	c.allocate()
-	i := slices.Index(w.clients, c)
-	w.relayed[c.relayed.String()] = fmt.Sprintf("relay of client %d", i)
+	w.relayed[c.relayed.String()] = fmt.Sprintf("relay %d", len(w.relayed))
+	w.anchor(c)
+	return c
+}
+
+func (w *world) anchor(c *client) {
 	if !c.bind(anchorChannel, w.bound.at()) || !c.permit(w.permitted.at()) {
 		w.t.Fatal("anchors refused")
 	}
 }
 
 // settle waits until the relay has dealt with all that was sent.
-func (w *world) settle(step int) {
+func (w *world) settle() {
 	w.t.Helper()
-	mark := fmt.Sprintf("mark %d", step)
+	w.settled++
 	for i, c := range w.clients {
-		mark := fmt.Sprintf("%s of %d", mark, i)
-		// From the client: what the core forwards, and what comes to the engine.
-		c.send(channelData(anchorChannel, []byte(mark), 0, 0))
-		c.send(sendIndication(w.permitted.at(), []byte(mark)))
-		// From peers: by a channel, and by the engine's Data indication.
-		for _, p := range []*inbox{w.bound, w.permitted} {
-			_, err := p.conn.WriteToUDPAddrPort([]byte(mark), c.relayed)
-			ok(w.t, err)
+		mark := fmt.Sprintf("mark %d of %d", w.settled, i)
+		arrived := func(most time.Duration) bool {
+			return w.bound.awaits(most, "payload", mark) && w.permitted.awaits(most, "payload", mark) &&
+				c.awaits(most, "channel", mark) && c.awaits(most, "data", mark)
 		}
-		w.bound.await("payload", mark)
-		w.permitted.await("payload", mark)
-		c.await("channel", mark)
-		c.await("data", mark)
+		for try := 0; ; try++ {
+			// From the client: what the core forwards, and what comes to the engine.
+			c.send(channelData(anchorChannel, []byte(mark), 0, 0))
+			c.send(sendIndication(w.permitted.at(), []byte(mark)))
+			// From peers: by a channel, and by the engine's Data indication.
+			for _, p := range []*inbox{w.bound, w.permitted} {
+				_, err := p.conn.WriteToUDPAddrPort([]byte(mark), c.relayed)
+				ok(w.t, err)
+			}
+			if arrived(patience / 100) {
+				break
+			}
+			if try == 100 {
+				w.t.Fatalf("%q did not arrive everywhere", mark)
+			}
+			w.anchor(c) // it may have expired
+		}
 	}
 	// All is sent now; the last mark comes behind it at each peer.
 	for _, p := range w.peers {
+		mark := fmt.Sprintf("mark %d", w.settled)
 		_, err := w.bound.conn.WriteToUDPAddrPort([]byte(mark), p.at())
 		ok(w.t, err)
 		p.await("payload", mark)
@@ -101,6 +119,9 @@ func (w *world) outcome() []string {
 	tell := func(who string, in *inbox) {
 		of := map[string][]string{}
 		for _, g := range in.received() {
+			if strings.HasPrefix(g.payload, "mark ") {
+				continue
+			}
 			name := cmp.Or(names[g.from], g.from)
 			if g.kind == "malformed" {
 				name = "nobody"
@@ -120,7 +141,7 @@ func (w *world) outcome() []string {
 			}
 		}
 	}
-	for i, c := range w.clients {
+	for i, c := range append(slices.Clone(w.gone), w.clients...) {
 		tell(fmt.Sprintf("client %d", i), c.inbox)
 	}
 	for i, p := range append(slices.Clone(w.peers), w.bound, w.permitted) {
@@ -148,16 +169,17 @@ func (w *world) step(random *rand.Rand, number int) {
 	}
 	switch random.IntN(22) {
 	case 0, 1, 2:
-		w.settle(number) // what is on its way now belongs to before
+		w.settle() // what is on its way now belongs to before
 		do("bind", c.bind(channel, p.at()))
 	case 3:
-		w.settle(number)
+		w.settle()
 		do("permit", c.permit(p.at()))
 	case 4:
 		if random.IntN(4) == 0 {
-			w.settle(number)
+			w.settle()
 			do("free", c.free())
-			w.allocate(c)
+			w.gone = append(w.gone, c)
+			w.clients[slices.Index(w.clients, c)] = w.newClient()
 		}
 	case 5, 6, 7:
 		c.send(channelData(channel, payload("plain"), 0, 0))
@@ -188,6 +210,7 @@ func (w *world) step(random *rand.Rand, number int) {
 	case 18, 19, 20:
 		toRelay(payload("plain"), p)
 	default: // many at once, of the same and of different sizes
+		w.settle()
 		n, size := 2+random.IntN(30), 100+random.IntN(3)
 		for i := range n {
 			packet := fmt.Appendf(nil, "%d.%d:%s", number, i, bytes.Repeat([]byte{'z'}, size-random.IntN(2)*random.IntN(2)))
@@ -213,8 +236,11 @@ func TestTheCoreForwardsWhatTheEngineWould(t *testing.T) {
 				const steps = 400
 				for number := range steps {
 					w.step(random, number)
+					if number%5 == 4 {
+						w.settle() // no socket's buffer must overflow
+					}
 				}
-				w.settle(steps)
+				w.settle()
 				outcomes[i] = w.outcome()
 			}
 			compare(t, outcomes[0], outcomes[1])
@@ -237,81 +263,79 @@ func compare(t *testing.T, got, want []string) {
 	if len(missing)+len(extra) > 0 {
 		t.Errorf("only from the engine:\n%s\nonly from the core:\n%s", strings.Join(missing, "\n"), strings.Join(extra, "\n"))
 	}
-	if len(want) < 500 {
+	if len(want) < 300 {
 		t.Errorf("only %d things came out: the script tests little", len(want))
 	}
 }
 
-// Permission and channel end by themselves, in this order, and not before; data in
-// a channel does not need the permission (RFC 8656, sections 9 and 12).
+// Permission and channel end by themselves and not before, and data in a channel
+// does not need the permission (RFC 8656, sections 9 and 12). How long a round of
+// this test takes is nobody's promise, so what must pass is judged by the clock, and
+// what must not by what the engine itself has let pass no more.
 func TestBindingsExpireAsInTheEngine(t *testing.T) {
 	lifetimes := turn.Lifetimes{Permission: 300 * time.Millisecond, Channel: 900 * time.Millisecond}
 	for _, c := range []struct {
 		name  string
 		start func(testing.TB, turn.Lifetimes) netip.AddrPort
 	}{{"core", ourRelay}, {"engine", stockRelay}} {
-		for _, refreshes := range []int{1, 20} {
-			t.Run(fmt.Sprintf("%s, bound %d times", c.name, refreshes), func(t *testing.T) {
+		for _, binds := range []int{1, 20} {
+			t.Run(fmt.Sprintf("%s, bound %d times", c.name, binds), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, c.start(t, lifetimes))
-				last := w.lastRounds(refreshes)
-				if d := last["channel"] - last["to client"]; d < -1 || d > 1 { // it may end between the two
-					t.Errorf("data passes to the peer until round %d and to the client until %d", last["channel"], last["to client"])
-				}
-				if last["send"] >= last["channel"] {
-					t.Errorf("indications pass until round %d, channel data only until %d", last["send"], last["channel"])
-				}
-				if last["send"] < refreshes {
-					t.Errorf("indications end in round %d, in spite of %d refreshes", last["send"], refreshes)
-				}
+				newWorld(t, c.start(t, lifetimes)).expire(lifetimes, binds)
 			})
 		}
 	}
 }
 
-// lastRounds binds a channel, again in the rounds after as often as is said, and
-// sends on all ways in each round until nothing passes any more. It returns the last
-// round in which something passed on each way.
-func (w *world) lastRounds(binds int) map[string]int {
+// expire binds a channel, again in the rounds after as often as is said, and sends
+// on all ways in each round until nothing passes any more.
+func (w *world) expire(lifetimes turn.Lifetimes, binds int) {
 	w.t.Helper()
 	c, peer := w.clients[0], w.peers[0]
-	last := map[string]int{}
-	deadline := time.Now().Add(patience)
+	const channel, toClient, send, engine = "channel", "to client", "send", "send by the engine"
+	lives := map[string]time.Duration{channel: lifetimes.Channel, toClient: lifetimes.Channel, send: lifetimes.Permission, engine: lifetimes.Permission}
+	var bound time.Time
+	before := map[string]bool{}
 	for round := 1; ; round++ {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("still something passes: %v", last)
-		}
-		if round <= binds && !c.bind(0x4000, peer.at()) {
-			w.t.Fatal("channel refused")
-		}
-		for _, c := range w.clients {
-			if !c.bind(anchorChannel, w.bound.at()) || !c.permit(w.permitted.at()) {
-				w.t.Fatal("anchors refused")
+		if round <= binds {
+			before = map[string]bool{channel: true, toClient: true, send: true, engine: true}
+			bound = time.Now()
+			if !c.bind(0x4000, peer.at()) {
+				w.t.Fatal("channel refused")
 			}
 		}
 		mark := func(way string) string { return fmt.Sprintf("%s in round %d", way, round) }
-		c.send(channelData(0x4000, []byte(mark("channel")), 0, 0))
-		_, err := peer.conn.WriteToUDPAddrPort([]byte(mark("to client")), c.relayed)
+		c.send(channelData(0x4000, []byte(mark(channel)), 0, 0))
+		_, err := peer.conn.WriteToUDPAddrPort([]byte(mark(toClient)), c.relayed)
 		ok(w.t, err)
-		c.send(sendIndication(peer.at(), []byte(mark("send"))))
-		w.settle(round)
-		passed := 0
-		for way, yes := range map[string]bool{
-			"channel":   peer.has("payload", mark("channel")),
-			"send":      peer.has("payload", mark("send")),
-			"to client": c.has("channel", mark("to client")),
-		} {
-			if !yes {
-				continue
-			}
-			passed++
-			if last[way] != round-1 {
-				w.t.Errorf("%s passes in round %d, but the last time before was %d", way, round, last[way])
-			}
-			last[way] = round
+		c.send(sendIndication(peer.at(), []byte(mark(send))))
+		c.send(sendIndication(peer.at(), []byte(mark(engine)), stun.NewSoftware("a client")))
+		w.settle()
+		since := time.Since(bound)
+		passed := map[string]bool{
+			channel: peer.has("payload", mark(channel)), toClient: c.has("channel", mark(toClient)),
+			send: peer.has("payload", mark(send)), engine: peer.has("payload", mark(engine)),
 		}
-		if passed == 0 {
-			return last
+		for way, life := range lives {
+			if !passed[way] && since < life {
+				w.t.Errorf("round %d: %s does not pass %v after the binding, which is for %v", round, way, since, life)
+			}
+			if passed[way] && !before[way] {
+				w.t.Errorf("round %d: %s passes again", round, way)
+			}
+		}
+		if passed[send] && !before[engine] {
+			w.t.Errorf("round %d: an indication passes after the engine has let none pass", round)
+		}
+		if passed[engine] && !before[send] {
+			w.t.Errorf("round %d: the engine lets an indication pass after none has passed", round)
+		}
+		before = passed
+		if !passed[channel] && !passed[toClient] && !passed[send] {
+			return
+		}
+		if since > patience {
+			w.t.Fatalf("round %d: still something passes: %v", round, passed)
 		}
 	}
 }

@@ -245,11 +245,11 @@ type generator struct {
 	clients []int
 	relayed []unix.SockaddrInet4
 
-	measuring         atomic.Bool
-	ending            atomic.Bool
-	sent, received    atomic.Int64
-	latencies         [20000]int64 // by microseconds
-	measured, skipped int64
+	measuring      atomic.Bool
+	ending         atomic.Bool
+	sent, received atomic.Int64
+	latencies      [20000]int64 // by microseconds
+	measured       int64
 }
 
 var epoch = time.Now()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -146,6 +147,11 @@ func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
 				continue
 			}
 			a.ended.Do(s.running.Done)
+			if a.isClosed() {
+				// The engine has deleted the allocation. Told of the error, it would
+				// delete it again by its client, who may have a new one by now.
+				runtime.Goexit()
+			}
 			return 0, nil, err
 		}
 		failures = 0

@@ -103,3 +103,17 @@ func TestTheCoreReachesOnlyLiveRelayedAddresses(t *testing.T) {
 		t.Errorf("wanted data to %v denied, got %v", atBob, e)
 	}
 }
+
+// A client that frees its allocation and makes another at once keeps the other.
+func TestANewAllocationOutlivesTheOldOne(t *testing.T) {
+	r := newRig(t, nil)
+	w := r.wire(r.credential("alice", "call-1"))
+	peer := echo(t)
+	for i := range 300 {
+		w.mustAllocate()
+		if code := codeOf(w.channel(0x4000, peer)); code != 0 {
+			t.Fatalf("allocation %d: channel refused with %d", i, code)
+		}
+		w.free()
+	}
+}
