@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/callpath/callpath/relay/turn"
 )
 
 // uclient finds coturn's test client, which CI must have.
@@ -60,40 +62,50 @@ func TestCoturnClientRelaysThroughServe(t *testing.T) {
 		t.Skip("takes half a minute")
 	}
 	client := uclient(t)
+	type run struct {
+		name, transport string
+		flags           []string
+		made            bool // the credential, before the client starts
+		server          *process
+	}
+	runs := []*run{
+		{name: "channels over UDP", transport: "udp"},
+		{name: "indications over UDP", transport: "udp", flags: []string{"-s"}, made: true},
+		{name: "channels over TCP", transport: "tcp", flags: []string{"-t"}, made: true},
+		{name: "indications over TCP", transport: "tcp", flags: []string{"-t", "-s"}},
+		{name: "channels over TLS", transport: "tls", flags: []string{"-t", "-S"}},
+		{name: "indications over TLS", transport: "tls", flags: []string{"-t", "-S", "-s"}, made: true},
+		{name: "channels over DTLS", transport: "dtls", flags: []string{"-S"}},
+		{name: "indications over DTLS", transport: "dtls", flags: []string{"-S", "-s"}, made: true},
+		{name: "client to client over UDP", transport: "udp", flags: []string{"-y"}},
+		{name: "client to client over TCP", transport: "tcp", flags: []string{"-y", "-t"}},
+		{name: "client to client over TLS", transport: "tls", flags: []string{"-y", "-t", "-S"}},
+		{name: "client to client over DTLS", transport: "dtls", flags: []string{"-y", "-S"}},
+	}
+	// A server each, as the client leaves its allocations behind, and the next may get
+	// the port of one.
+	for _, r := range runs {
+		r.server = startProcess(t, "--relay-peers-allow=127.0.0.0/8", "--relay-quota-allocations-per-user=1000")
+	}
 	const sessions, messages = 50, 10
-	p := startProcess(t, "--relay-peers-allow=127.0.0.0/8", "--relay-quota-allocations-per-user=2000")
 	peer := echoPeer(t)
-	username, password := p.credential("bob")
-	shared := []string{"-u", "alice", "-W", p.secret()}
-	made := []string{"-u", username, "-w", password}
 	totals := regexp.MustCompile(`tot_send_msgs=(\d+), tot_recv_msgs=(\d+)`)
-
 	// Each run takes seconds whatever it does; more at once would measure the
 	// machine.
 	var group errgroup.Group
-	group.SetLimit(4)
-	for _, r := range []struct {
-		name, transport string
-		flags           []string
-	}{
-		{"channels over UDP", "udp", shared},
-		{"indications over UDP, credential made before", "udp", append([]string{"-s"}, made...)},
-		{"channels over TCP, credential made before", "tcp", append([]string{"-t"}, made...)},
-		{"indications over TCP", "tcp", append([]string{"-t", "-s"}, shared...)},
-		{"channels over TLS", "tls", append([]string{"-t", "-S"}, shared...)},
-		{"indications over TLS", "tls", append([]string{"-t", "-S", "-s"}, shared...)},
-		{"channels over DTLS", "dtls", append([]string{"-S"}, shared...)},
-		{"indications over DTLS, credential made before", "dtls", append([]string{"-S", "-s"}, made...)},
-		{"client to client over UDP", "udp", append([]string{"-y"}, shared...)},
-		{"client to client over TCP", "tcp", append([]string{"-y", "-t"}, shared...)},
-		{"client to client over TLS", "tls", append([]string{"-y", "-t", "-S"}, shared...)},
-	} {
+	group.SetLimit(6)
+	for _, r := range runs {
+		credential := []string{"-u", "alice", "-W", r.server.secret()}
+		if r.made {
+			username, password := r.server.credential("alice")
+			credential = []string{"-u", username, "-w", password}
+		}
 		group.Go(func() error {
-			at := p.at[r.transport]
-			flags := slices.Concat(r.flags, []string{"-c", "-e", peer.Addr().String(), "-r", strconv.Itoa(int(peer.Port())),
+			at := r.server.at[r.transport]
+			flags := slices.Concat(r.flags, credential, []string{"-c", "-e", peer.Addr().String(), "-r", strconv.Itoa(int(peer.Port())),
 				"-m", strconv.Itoa(sessions), "-n", strconv.Itoa(messages), "-l", "160", "-z", "100",
 				"-p", strconv.Itoa(int(at.Port())), at.Addr().String()})
-			out, err := run(t, client, flags...)
+			out, err := execute(t, client, flags...)
 			if err != nil {
 				t.Errorf("%s: %v\n%s", r.name, err, last(out, 20))
 				return nil
@@ -111,11 +123,22 @@ func TestCoturnClientRelaysThroughServe(t *testing.T) {
 		})
 	}
 	_ = group.Wait()
-	if n := p.metric("callpath_relay_dropped_packets_total"); n != "0" {
-		t.Errorf("packets dropped: %s", n)
-	}
-	if _, body := p.get("/metrics"); strings.Contains(body, "alice") || strings.Contains(body, "bob") {
-		t.Error("a metric holds a user's name")
+	for _, r := range runs {
+		if n := r.server.metric("callpath_relay_dropped_packets_total"); n != "0" {
+			t.Errorf("%s: packets dropped: %s", r.name, n)
+		}
+		if _, body := r.server.get("/metrics"); strings.Contains(body, "alice") {
+			t.Error("a metric holds a user's name")
+		}
+		r.server.mu.Lock()
+		for _, refusal := range r.server.audited(0) {
+			// The client may ask for what it has, and then on another socket with
+			// the nonce of before.
+			if rule := refusal["rule"]; rule != turn.RuleAllocation && rule != turn.RuleNonceForeign {
+				t.Errorf("%s: refused: %v", r.name, refusal)
+			}
+		}
+		r.server.mu.Unlock()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pires/go-proxyproto"
 
+	"github.com/callpath/callpath/relay/association"
 	"github.com/callpath/callpath/relay/turn"
 )
 
@@ -109,10 +110,15 @@ func (s *sockets) listen(ctx context.Context, l listener, at netip.AddrPort, sec
 		return nil
 	case turn.DTLS:
 		lc.Control = receiveBuffer(listenBuffer)
-		ln, err := dtls.ListenWithOptions(network, net.UDPAddrFromAddrPort(at), dtls.WithListenConfig(lc),
-			dtls.WithGetCertificate(func(*dtls.ClientHelloInfo) (*tls.Certificate, error) { return secure.GetCertificate(nil) }))
+		pc, err := lc.ListenPacket(ctx, network, at.String())
 		if err != nil {
 			return err
+		}
+		associations := association.Listen(pc.(*net.UDPConn))
+		ln, err := dtls.NewListenerWithOptions(associations,
+			dtls.WithGetCertificate(func(*dtls.ClientHelloInfo) (*tls.Certificate, error) { return secure.GetCertificate(nil) }))
+		if err != nil {
+			return errors.Join(err, associations.Close())
 		}
 		s.streams = append(s.streams, turn.Listener{Transport: turn.DTLS, Listener: ln})
 		return nil

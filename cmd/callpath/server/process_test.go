@@ -277,7 +277,8 @@ func ok(t testing.TB, errs ...error) {
 	}
 }
 
-func run(t *testing.T, name string, arguments ...string) (string, error) {
+// execute runs a foreign program.
+func execute(t *testing.T, name string, arguments ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
