@@ -9,7 +9,7 @@ import (
 
 const (
 	// slots is how many datagrams, or runs of datagrams, a worker holds at once.
-	slots = 64
+	slots = 256
 	// slotSize is the longest run that the kernel puts together.
 	slotSize = 1 << 16
 	// stagger keeps the beginnings of the slots out of each other's cache lines,

@@ -20,8 +20,12 @@ const (
 	relayQueue = 32
 	// listenBuffer is the size of a listening socket's buffers: all clients share them.
 	listenBuffer = 4 << 20
-	// batch is how many datagrams are taken from a listening socket at a time.
-	batch = 32
+	// batch is how many datagrams are taken from a listening socket at a time, and
+	// relayBatch how many at most from a relay socket. They are so many for the time
+	// when the core does not keep up: then they hold several packets of a flow, which
+	// make runs and cost less.
+	batch      = 128
+	relayBatch = 16
 )
 
 // ListenUDP opens a UDP socket that a core can share among its workers
@@ -195,7 +199,7 @@ func (l *Listener) Relay(a Allocation) (*Relay, error) {
 		a.Conn.Close()
 		return nil, fmt.Errorf("forwarding core: taking over a relay socket: %w", err)
 	}
-	r := &Relay{end: e, socket: s, key: endpointOf(a.Client), client: a.Client, spend: a.Spend, name: name, queue: newQueue(relayQueue)}
+	r := &Relay{end: e, socket: s, key: endpointOf(a.Client), client: a.Client, spend: a.Spend, name: name, ask: 1, queue: newQueue(relayQueue)}
 	r.flows.Store(noFlows)
 	c := l.core
 	c.mu.Lock()

@@ -26,6 +26,8 @@ type Relay struct {
 	// flows are the bound channels; replaced under mu.
 	flows    atomic.Pointer[flows]
 	overflow atomic.Uint64
+	// ask is how many datagrams to read at a time; it belongs to the worker.
+	ask int
 
 	mu sync.Mutex
 	// permitted are the addresses of peers that have a permission.
@@ -67,14 +69,29 @@ func (r *Relay) toPeer(w *worker, p []byte) bool {
 
 // ready forwards what peers sent.
 func (r *Relay) ready(w *worker) {
-	w.room(1)
-	n, errno := w.in.receive(r.socket, 1)
-	if errno != 0 || n == 0 {
+	w.room(r.ask)
+	n, errno := w.in.receive(r.socket, r.ask)
+	if errno != 0 {
+		r.ask = 1
 		return
 	}
-	i := w.in.used
-	w.in.used++
-	w.handled++
+	first := w.in.used
+	w.in.used += n
+	w.handled += n
+	// Where all that was asked for was there, there may be more the next time.
+	if n == r.ask {
+		r.ask = min(2*n, relayBatch)
+	} else {
+		r.ask = max(n, 1)
+	}
+	for i := first; i < first+n; i++ {
+		r.toClient(w, i)
+	}
+}
+
+// toClient forwards what is in slot i of the inbox, if it is from a peer with a
+// channel.
+func (r *Relay) toClient(w *worker, i int) {
 	from, data, size := w.in.run(i)
 	f := r.flows.Load().byPeer(from)
 	if f == nil || size >= maxDatagram {
