@@ -377,3 +377,22 @@ func TestPermitsJudgesAsARunningRelayDoes(t *testing.T) {
 		}
 	}
 }
+
+// RFC 8656, section 7.2: who cannot set the DF bit treats DONT-FRAGMENT as an unknown
+// attribute, and says so. Neither the engine nor net.PacketConn can.
+func TestDontFragmentIsAnsweredAsUnknown(t *testing.T) {
+	r := newRig(t, nil)
+	username, password := r.credential("alice", "")
+	response := r.wire(username, password).allocate(attribute{stun.AttrDontFragment, nil})
+	var unknown stun.UnknownAttributes
+	if code := codeOf(response); code != stun.CodeUnknownAttribute {
+		t.Errorf("wanted 420, got %d", code)
+	}
+	ok(t, unknown.GetFrom(response))
+	if len(unknown) != 1 || unknown[0] != stun.AttrDontFragment {
+		t.Errorf("unknown attributes %v, wanted DONT-FRAGMENT", unknown)
+	}
+	if e := r.await(turn.AllocationRefused, 1); e.Rule != turn.RuleAttribute || e.Code != 420 {
+		t.Errorf("told as %v", e)
+	}
+}
