@@ -27,15 +27,15 @@ type place struct {
 }
 
 // newPlace chooses addresses by chance, so that two benchmarks on one machine
-// disturb only each other's figures.
+// disturb only each other's figures: a block of 64 times 256, of which the clients
+// have all but the first 256.
 func newPlace(serverCPUs, loadCPUs []int) place {
-	net := [4]byte{127, byte(64 + rand.IntN(128)), byte(rand.IntN(256)), 0}
-	at := func(host byte) netip.Addr {
-		a := net
-		a[3] = host
-		return netip.AddrFrom4(a)
+	second, third := byte(64+rand.IntN(128)), byte(64*rand.IntN(4))
+	at := func(third, host byte) netip.Addr { return netip.AddrFrom4([4]byte{127, second, third, host}) }
+	return place{
+		server: netip.AddrPortFrom(at(third, 1), 3478), peer: at(third, 2), client: at(third+1, 0),
+		serverCPUs: serverCPUs, loadCPUs: loadCPUs,
 	}
-	return place{netip.AddrPortFrom(at(1), 3478), at(2), at(3), serverCPUs, loadCPUs}
 }
 
 // session is a subject and a loader with its flows, both running. A nil subject is

@@ -44,7 +44,9 @@ type Config struct {
 	Server netip.AddrPort `json:"server"`
 	// Secret is the shared secret of which credentials are made; TURN only.
 	Secret []byte `json:"secret,omitempty"`
-	// Client and Peer are the addresses that flows begin and end at.
+	// Client is the address of the first client, which the others' follow one by
+	// one, as clients are on machines of their own: a relay may limit what one
+	// address asks for. Peer is the address of all peers.
 	Client netip.Addr `json:"client"`
 	Peer   netip.Addr `json:"peer"`
 	Load   load.Load  `json:"load"`

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -132,7 +133,7 @@ func (l *Loader) each(ctx context.Context, n int, do func(ctx context.Context, i
 // open makes the i-th flow.
 func (l *Loader) open(ctx context.Context, i int) error {
 	f := &flow{peer: l.peers[i%len(l.peers)].socket.Local()}
-	s, err := udp.Open(netip.AddrPortFrom(l.cfg.Client, 0), udp.Options{Buffer: clientBuffer, Coalesce: l.cfg.Coalesce, Stamp: true})
+	s, err := udp.Open(netip.AddrPortFrom(after(l.cfg.Client, i), 0), udp.Options{Buffer: clientBuffer, Coalesce: l.cfg.Coalesce, Stamp: true})
 	if err != nil {
 		return err
 	}
@@ -157,6 +158,16 @@ func (l *Loader) open(ctx context.Context, i int) error {
 		err = fmt.Errorf("scheme %q; valid: %s, %s, %s", l.cfg.Scheme, TURN, Plain, Direct)
 	}
 	return err
+}
+
+// after is the n-th address after an IPv4 address.
+func after(a netip.Addr, n int) netip.Addr {
+	if !a.Is4() {
+		return a // which cannot be opened
+	}
+	ip := a.As4()
+	binary.BigEndian.PutUint32(ip[:], binary.BigEndian.Uint32(ip[:])+uint32(n))
+	return netip.AddrFrom4(ip)
 }
 
 // refresh has the allocations live on when they are old. Permissions live for five

@@ -21,7 +21,7 @@ const (
 	// grace is how long the generator may send what was due earlier.
 	grace = 50 * time.Millisecond
 	// quiet without a packet ends the wait for those under way.
-	quiet = 100 * time.Millisecond
+	quiet = 200 * time.Millisecond
 	// longWait bounds every wait, so that an interruption is seen.
 	longWait = 5 * time.Millisecond
 	// turnEvents bounds what is sent before the sink is looked at.
