@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/callpath/callpath/relay/turn"
@@ -42,15 +43,17 @@ func (s *Server) drain(ctx context.Context, hurry <-chan struct{}) Report {
 		before = s.relay.Stats()
 		s.log.Info("draining", "allocations", before.Allocations, "at_most", time.Duration(s.cfg.Drain))
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(s.cfg.Drain))
-		defer cancel()
-		go func() {
+		var listening sync.WaitGroup
+		listening.Go(func() {
 			select {
 			case <-hurry:
 				cancel()
 			case <-ctx.Done():
 			}
-		}()
+		})
 		report.Left = s.relay.Drain(ctx)
+		cancel()
+		listening.Wait()
 		after = s.relay.Stats()
 	}
 	if s.controller != nil {

@@ -48,6 +48,8 @@ type keys struct {
 	names []string
 	log   *slog.Logger
 	now   func() time.Time
+	// warned are files whose mode was complained of. Loading is not concurrent.
+	warned map[string]bool
 }
 
 // reader reads a file.
@@ -169,7 +171,8 @@ func (k *keys) secret(read reader, file string, least int) ([]byte, error) {
 	case bytes.ContainsAny(secret, "\r\n"):
 		return nil, fmt.Errorf("%s has several lines, wanted one", file)
 	}
-	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 {
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 && !k.warned[file] {
+		k.warned[file] = true
 		k.log.Warn("secret can be read by everybody on this machine", "file", file, "mode", info.Mode().Perm().String())
 	}
 	return secret, nil

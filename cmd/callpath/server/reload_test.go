@@ -209,3 +209,16 @@ func TestCertificatesAndSecretsAreKeptAndPrivate(t *testing.T) {
 		}
 	}
 }
+
+func TestASecretForEverybodyIsComplainedOfOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	ok(t, os.WriteFile(file, []byte("a secret of the relay"), 0o600), os.Chmod(file, 0o644))
+	p := startServer(t, "--relay-secrets="+file)
+	p.reload <- syscall.SIGHUP
+	p.await("nothing to reload", func() bool { return p.reloads(unchanged) == 1 })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := p.reloads("secret can be read by everybody on this machine"); n != 1 {
+		t.Errorf("complained %d times, wanted once", n)
+	}
+}

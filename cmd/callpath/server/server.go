@@ -92,12 +92,15 @@ func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err err
 		if s.admin, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Admin.Listen); err != nil {
 			return nil, fmt.Errorf("admin.listen: %w", err)
 		}
+		if at := addrPort(s.admin.Addr()); !at.Addr().IsLoopback() {
+			log.Warn("the admin endpoint can be reached from other machines, and has no sign-in", "address", at)
+		}
 	}
 	return s, nil
 }
 
 func newKeys(cfg *Config, addresses []netip.Addr, log *slog.Logger) *keys {
-	k := &keys{cfg: cfg, state: state(cfg.State), log: log, now: time.Now}
+	k := &keys{cfg: cfg, state: state(cfg.State), log: log, now: time.Now, warned: map[string]bool{}}
 	for _, name := range append([]string{cfg.Public}, cfg.Certificate.Names...) {
 		if name != "" && !slices.Contains(k.names, name) {
 			k.names = append(k.names, name)
