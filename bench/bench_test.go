@@ -50,8 +50,10 @@ func tiny(t *testing.T) bench.Options {
 		t.Fatal(err)
 	}
 	return bench.Options{
-		Self: []string{self}, Environment: []string{child + "=1"},
-		Subjects: []string{"callpath"}, Loads: []string{"spread"}, Studies: []bench.Study{bench.Cost},
+		Self: []string{self},
+		// The race detector's processes otherwise sleep for a second when they end.
+		Environment: []string{child + "=1", "GORACE=atexit_sleep_ms=0"},
+		Subjects:    []string{"callpath"}, Loads: []string{"spread"}, Studies: []bench.Study{bench.Cost},
 		Rounds: 1, Duration: 50 * time.Millisecond, Rate: 2000, PeakRate: 3000, FlowCounts: []int{20}, Seed: 1,
 	}
 }
