@@ -18,7 +18,12 @@ import (
 	"github.com/callpath/callpath/topology/document"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(buildDir)
+		os.Exit(code)
+	}))
+}
 
 func TestTheDefaultFileIsTheDefaults(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "callpath.yaml")

@@ -27,13 +27,12 @@ import (
 // patience is how long a test waits for what must come.
 const patience = 20 * time.Second
 
+// buildDir is a directory of this run of the tests, which TestMain removes.
+var buildDir = filepath.Join(os.TempDir(), fmt.Sprintf("callpath-test-%d", os.Getpid()))
+
 // program builds callpath once.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "callpath-test-*")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "callpath")
+	path := filepath.Join(buildDir, "callpath")
 	out, err := exec.Command("go", "build", "-o", path, "github.com/callpath/callpath/cmd/callpath").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
