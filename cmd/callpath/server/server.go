@@ -19,6 +19,7 @@ import (
 
 	"github.com/callpath/callpath/relay/turn"
 	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/webclient"
 )
 
 // Server is a server whose sockets are open. Run must be called once; it closes
@@ -211,7 +212,10 @@ func (s *Server) Run(ctx context.Context, signals Signals) (Report, error) {
 	}}
 	var handler http.Handler
 	if s.controller != nil {
-		handler = s.audited(s.controller.Handler())
+		mux := http.NewServeMux()
+		mux.Handle("/v1/", s.controller.Handler())
+		mux.Handle("/", webclient.Handler())
+		handler = s.audited(mux)
 	}
 	for _, ln := range s.sockets.signaling {
 		start(func(ctx context.Context) error {

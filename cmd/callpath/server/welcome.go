@@ -38,6 +38,10 @@ func (s *Server) Welcome(w io.Writer) {
 		https = append(https, "https://"+l.Addr().String())
 	}
 	line("signaling", https)
+	for i := range https {
+		https[i] += "/"
+	}
+	line("web client", https)
 	if s.admin != nil {
 		line("admin", []string{"http://" + s.admin.Addr().String() + "  /healthz /readyz /metrics"})
 	}
