@@ -170,8 +170,8 @@ func (s *socket) awaitRoom(most time.Duration) {
 	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, int(most.Milliseconds()))
 }
 
-// The calls do not tell the runtime's scheduler: they never wait, and telling it
-// costs a tenth of a microsecond.
+// The calls do not tell the runtime's scheduler: they never wait, and telling it costs
+// more than the calls' own overhead (doc.go).
 
 func recvmmsg(fd int, msgs *unix.Mmsghdr, n int) (int, syscall.Errno) {
 	r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(msgs)), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
