@@ -1,0 +1,237 @@
+package dlp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/callpath/callpath/topology/document"
+)
+
+const policyFile = `
+name: contoso-chat
+window: 100
+rules:
+  - name: tell about BSN
+    content: [{type: netherlands-bsn, confidence: low}]
+    action: warn
+    notice: Think twice.
+  - name: hide cards
+    content:
+      - type: payment-card
+        confidence: low
+      - type: iban
+    action: mask
+  - name: no cards outside
+    content: [{type: payment-card, confidence: high}]
+    external: true
+    action: block
+  - name: no lists
+    content: [{type: payment-card, count: 3, confidence: low}]
+    action: block
+  - name: no identities with accounts
+    all: true
+    content: [{type: iban}, {type: germany-tax-id, confidence: low}]
+    action: block
+`
+
+func parse(t testing.TB) *Policy {
+	t.Helper()
+	p, err := Parse("policy.yaml", []byte(policyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const (
+	card1, card2, card3 = "4111 1111 1111 1111", "5555555555554444", "378282246310005"
+	account             = "DE89 3704 0044 0532 0130 00"
+)
+
+func TestStrictestRuleWins(t *testing.T) {
+	p := parse(t)
+	for _, c := range []struct {
+		name, text string
+		external   bool
+		action     Action
+		rules      []string
+		delivered  string
+	}{
+		{"nothing", "Lunch at 12?", true, Allow, nil, "Lunch at 12?"},
+		{"warn", "111222333", true, Warn, []string{"tell about BSN"}, "111222333"},
+		{"mask", "it is " + card1 + "!", false, Mask, []string{"hide cards"}, "it is **** **** **** ****!"},
+		{"mask outside without evidence", card1, true, Mask, []string{"hide cards"}, "**** **** **** ****"},
+		{"block outside", "visa " + card1, true, Block, []string{"no cards outside", "hide cards"}, ""},
+		{"inside the same is masked", "visa " + card1, false, Mask, []string{"hide cards"}, "visa **** **** **** ****"},
+		{"mask before warn; only the masked type is hidden", card2 + " 111222333", false, Mask, []string{"hide cards", "tell about BSN"}, "**************** 111222333"},
+		{"three cards", card1 + ", " + card2 + "; " + card3, false, Block, []string{"no lists", "hide cards"}, ""},
+		{"one card three times", card1 + ", 4111111111111111; " + card1, false, Mask, []string{"hide cards"}, "**** **** **** ****, ****************; **** **** **** ****"},
+		{"all conditions", account + " x 86095742719", false, Block, []string{"no identities with accounts", "hide cards"}, ""},
+		{"one of all conditions", "86095742719", false, Allow, nil, "86095742719"},
+		{"accents on a hidden value go with it", "é 4\u0301111111111111111\u0301 é", false, Mask, []string{"hide cards"}, "é **************** é"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+			d := p.Inspect(Message{Time: now, Chat: "c1", ID: "m1", Sender: "alice", External: c.external, Text: c.text})
+			if d.Action != c.action || d.Text != c.delivered || !slices.Equal(d.Audit.Rules, c.rules) {
+				t.Errorf("%s %q by %q, wanted %s %q by %q", d.Action, d.Text, d.Audit.Rules, c.action, c.delivered, c.rules)
+			}
+			if d.Sender.Text != c.delivered || d.Sender.Blocked != (c.action == Block) || len(d.Sender.Notices) != len(c.rules) {
+				t.Errorf("the sender sees %+v", d.Sender)
+			}
+			for i, n := range d.Sender.Notices {
+				if n.Rule != c.rules[i] || n.Text == "" || (n.Rule == "tell about BSN") != (n.Text == "Think twice.") {
+					t.Errorf("notice %+v for rule %s", n, c.rules[i])
+				}
+			}
+			a := d.Audit
+			if a.Time != now || a.Chat != "c1" || a.ID != "m1" || a.Sender != "alice" || a.External != c.external || a.Size != len(c.text) ||
+				a.Policy != "contoso-chat" || a.Action != c.action || a.Allowed != (c.action != Block) || a.Reason != "" {
+				t.Errorf("audit %+v", a)
+			}
+			for _, secret := range []string{"1111", "5555", "3782", "DE89", "111222333", "86095742719"} {
+				if strings.Contains(fmt.Sprintf("%+v", a), secret) {
+					t.Errorf("the audit record holds %s: %+v", secret, a)
+				}
+			}
+		})
+	}
+}
+
+func TestAuditCountsDifferentValues(t *testing.T) {
+	d := parse(t).Inspect(Message{Text: "visa " + card1 + ", 4111111111111111, " + card2 + ", " + account})
+	want := "[{payment-card 2 high} {iban 1 medium}]"
+	if got := fmt.Sprint(d.Audit.Found); got != want {
+		t.Errorf("found %s, wanted %s", got, want)
+	}
+}
+
+func TestWhatCantBeCheckedIsBlocked(t *testing.T) {
+	p := parse(t)
+	for text, want := range map[string]string{
+		strings.Repeat("x", MaxSize+1): ReasonTooLarge,
+		"\xff 4111111111111111":        ReasonNotUTF8,
+	} {
+		d := p.Inspect(Message{Text: text})
+		if d.Action != Block || d.Text != "" || d.Sender.Text != "" || !d.Sender.Blocked || d.Audit.Reason != want || d.Audit.Allowed {
+			t.Errorf("%s: %+v, wanted it blocked", want, d)
+		}
+	}
+	if d := p.Inspect(Message{Text: strings.Repeat("x", MaxSize)}); d.Action != Allow {
+		t.Errorf("%d bytes: %s, wanted allow", MaxSize, d.Action)
+	}
+}
+
+func TestPolicyFileErrors(t *testing.T) {
+	const rule = "name: p\nrules:\n- name: r\n  action: block\n  content:\n  - type: iban\n"
+	for _, c := range []struct{ file, want string }{
+		{"", "empty"},
+		{"name: p\n", "p.yaml:1:1: rules: has 0 rules, wanted 1 to 100"},
+		{"rules: 3\n", "wanted a list"},
+		{rule + "    cuont: 2\n", `p.yaml:7:5: rules[0].content[0].cuont: unknown key "cuont"; valid: type, count, confidence; did you mean "count"?`},
+		{rule + "    count: 0\n", "p.yaml:7:12: rules[0].content[0].count: is 0, wanted 1 to 1000"},
+		{rule + "    confidence: hihg\n", `unknown confidence "hihg"; valid: low, medium, high; did you mean "high"?`},
+		{rule + "  - type: iban\n", `rules[0].content[1].type: there are two conditions on "iban"`},
+		{rule + "  - count: 2\n", "rules[0].content[1].type: is missing"},
+		{rule + "- name: r\n  action: warn\n  content: [{type: iban}]\n", `rules[1].name: there are two rules "r"`},
+		{rule + "window: 0\n", "window: is 0, wanted 1 to 1000"},
+		{strings.Replace(rule, "name: p", "name: ''", 1), `name: is "", wanted 1 to 64 bytes`},
+		{strings.Replace(rule, "iban", "ibna", 1), `unknown sensitive information type "ibna"; valid: belgium-nrn, germany-tax-id, iban, netherlands-bsn, payment-card, poland-pesel, spain-dni; did you mean "iban"?`},
+		{strings.Replace(rule, "block", "allow", 1), `unknown action "allow"; valid: warn, mask, block`},
+		{strings.Replace(rule, "  action: block\n", "", 1), "rules[0].action: is missing"},
+		{"name: p\nrules: [{name: r, action: warn}]\n", "rules[0].content: is empty"},
+		{strings.Replace(rule, "  action", "  notice: ' x'\n  action", 1), `rules[0].notice: is " x"`},
+	} {
+		_, err := Parse("p.yaml", []byte(c.file))
+		if _, ok := errors.AsType[document.Errors](err); !ok || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error %v, wanted document.Errors with %q", c.file, err, c.want)
+		}
+	}
+}
+
+func TestPolicyInsideADocument(t *testing.T) {
+	d, err := document.Parse("s.yaml", []byte("chat:\n  name: p\n  rules: [{name: r, action: warn, content: [{type: iban}]}]\nbad:\n  name: p\n  window: 5000\n  rules: [{name: r, action: warn, content: [{type: iban, count: -1}]}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := FromDocument(d, "chat")
+	if err != nil || p.Window != DefaultWindow || p.Rules[0].Content[0] != (Condition{IBAN, 1, Medium}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := FromDocument(d, "bad"); err == nil || !strings.Contains(err.Error(), "bad.window: is 5000") || !strings.Contains(err.Error(), "bad.rules[0].content[0].count: is -1") {
+		t.Errorf("error %v, wanted both findings with their paths", err)
+	}
+	if _, err := FromDocument(d, "none"); err == nil {
+		t.Error("a path that isn't there is accepted")
+	}
+}
+
+// everything masks each type at each confidence.
+func everything() *Policy {
+	r := Rule{Name: "all", Action: Mask}
+	for _, kind := range Types() {
+		r.Content = append(r.Content, Condition{kind, 1, Low})
+	}
+	return &Policy{Name: "all", Window: DefaultWindow, Rules: []Rule{r}}
+}
+
+func FuzzMaskedTextHoldsNoValue(f *testing.F) {
+	for _, s := range samples() {
+		f.Add(s.evidence + " " + s.usual[0] + " " + s.usual[len(s.usual)-1])
+		if len(s.odd) > 0 {
+			f.Add(strings.Join(s.odd, " ") + s.evidence)
+		}
+	}
+	f.Add("4111 1111 1111 1111 1111 1111 1111 1111 card ½ ﷺ ㏂")
+	f.Add("X1234567L12345678Z 44051401359-85073003328")
+	f.Fuzz(func(t *testing.T, text string) {
+		d := everything().Inspect(Message{Text: text})
+		if !utf8.ValidString(text) || len(text) > MaxSize {
+			if d.Action != Block {
+				t.Fatalf("%q: %s, wanted block", text, d.Action)
+			}
+			return
+		}
+		for _, m := range Scan(text, DefaultWindow) {
+			if m.Start < 0 || m.Start >= m.End || m.End > len(text) {
+				t.Fatalf("%q: finding %+v is not a place in it", text, m)
+			}
+		}
+		if left := Scan(d.Text, DefaultWindow); len(left) > 0 {
+			t.Fatalf("%q masked is %q, which holds %+v", text, d.Text, left)
+		}
+		if d.Action == Allow && d.Text != text {
+			t.Fatalf("%q was changed to %q without a rule", text, d.Text)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(policyFile))
+	f.Add([]byte("name: p\nrules: [{name: r, action: warn, content: [{type: iban}]}]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Parse("f.yaml", data)
+		if (p == nil) == (err == nil) {
+			t.Fatalf("policy %v with error %v", p, err)
+		}
+		if p != nil && (len(p.Rules) == 0 || p.Window < 1) {
+			t.Fatalf("incomplete policy %+v", p)
+		}
+	})
+}
+
+// The largest message of each awkward kind: a check that is not linear would take
+// minutes here.
+func TestLargestMessages(t *testing.T) {
+	for _, piece := range []string{"4 ", "4111 ", "1", "visa ", "DE89 ", "ﷺ", "visa 4111111111111111 ", "4---", "86095742719 steuer "} {
+		text := strings.Repeat(piece, MaxSize/len(piece))
+		if d := everything().Inspect(Message{Text: text}); len(Scan(d.Text, DefaultWindow)) > 0 {
+			t.Errorf("%q repeated: values are left", piece)
+		}
+	}
+}
