@@ -10,7 +10,8 @@ import (
 // always are the expectations that nobody has to write: of a call that is
 // expected to connect, each peer's certificate is the one that its SDP promised
 // (RFC 5763, section 5), every payload arrives as it was sent, the relay
-// finds no plaintext, and nothing is violated. Where the scenario says something
+// finds no plaintext, nothing is violated, and every step of the scenario could be
+// taken. Where the scenario says something
 // of its own on the same matter, that takes the place of the rule.
 func always(s *language.Scenario, r *result.Run) []result.Expectation {
 	if !s.MustConnect() {
@@ -56,6 +57,11 @@ var participantAlways = []rule[language.ParticipantExpect, result.Participant]{
 
 var runAlways = []rule[language.Expect, result.Run]{
 	{
+		key:    "steps-taken",
+		stated: func(language.Expect) bool { return false },
+		check:  stepsTaken,
+	},
+	{
 		key:    "relay-saw-plaintext",
 		stated: func(e language.Expect) bool { return e.RelaySawPlaintext != nil },
 		check:  noPlaintext,
@@ -73,6 +79,15 @@ func stating(key string, e *one, p *seen) outcome {
 	i := slices.IndexFunc(participantRows, func(r row[one, seen]) bool { return r.key == key })
 	o, _ := participantRows[i].check(e, p)
 	return o
+}
+
+// stepsTaken is not met by a run that stopped on its way, though media had flowed
+// until then.
+func stepsTaken(r *result.Run) outcome {
+	if r.NotTaken != "" {
+		return outcome{wanted: "every step", seen: "stopped at " + r.NotTaken}
+	}
+	return outcome{wanted: "every step", seen: "every step", met: true}
 }
 
 // noPlaintext is met by a relay that had nothing to relay, but not by one whose

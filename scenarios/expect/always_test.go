@@ -58,6 +58,11 @@ func TestWhatAlwaysHoldsOfACallThatMustConnect(t *testing.T) {
 			"always.violations",
 		},
 		{
+			"the call connected, but a later step could not be taken", connected,
+			func(r *result.Run) { r.NotTaken = "hangup: no answer" },
+			"always.steps-taken",
+		},
+		{
 			"the relay saw plaintext", connected,
 			func(r *result.Run) { r.Relay.Plaintext = 3 },
 			"always.relay-saw-plaintext",

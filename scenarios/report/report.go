@@ -82,6 +82,8 @@ func headline(r *result.Run) string {
 	switch {
 	case r.Error != "":
 		return "The run could not be carried out: " + r.Error
+	case r.Call.State == "connected" && r.NotTaken != "":
+		return "Connected, then stopped at " + r.NotTaken
 	case r.Call.State == "connected":
 		return "Connected: " + mediaPath(r)
 	case r.Call.Reason != "":

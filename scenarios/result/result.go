@@ -35,6 +35,9 @@ type Run struct {
 	// a VPN tunnel, plaintext media, an unverified fingerprint.
 	Violations []string      `json:"violations,omitempty"`
 	Checks     []Expectation `json:"expectations"`
+	// NotTaken says which step of the scenario could not be taken, and why. Those
+	// after it were not taken either. It is empty when every step was.
+	NotTaken string `json:"not_taken,omitempty"`
 	// Interrupted is true when the run was stopped before its end.
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Error is why the run could not be carried out; it is a fault of the tool

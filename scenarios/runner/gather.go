@@ -31,7 +31,7 @@ func (r *run) gather(out *result.Run) {
 	}
 	out.Steps = r.gatherSteps(legs)
 	r.services.gather(&out.Relay)
-	out.Call = r.outcome()
+	out.Call, out.NotTaken = r.outcome()
 	out.Violations = violations(out, legs)
 }
 
@@ -119,17 +119,21 @@ func (t *traffic) isRelay(l leg) bool {
 	return t.roles[l.From] == topology.TransportRelay || t.roles[l.To] == topology.TransportRelay
 }
 
-// outcome is the state in which the call ended.
-func (r *run) outcome() result.Call {
+// outcome is the state in which the call ended, and the step that could not be
+// taken.
+func (r *run) outcome() (result.Call, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.call
+	return r.call.outcome(len(r.participants)), r.call.notTaken
+}
+
+func (c *callProgress) outcome(participants int) result.Call {
 	switch {
 	case c.from == "" && c.failed == "":
 		return result.Call{State: "none"}
 	case c.rejected != "":
 		return result.Call{State: "rejected", Reason: c.rejected}
-	case len(c.connected) == len(r.participants) && len(c.connected) > 0:
+	case len(c.connected) == participants && participants > 0:
 		var last time.Time
 		for _, t := range c.connected {
 			if t.After(last) {

@@ -17,13 +17,13 @@ import (
 // defaultConnect is how long a connect step waits for media.
 const defaultConnect = 15 * time.Second
 
-// play signs everybody in and carries out the steps. A call that fails is an
-// outcome: it ends the play without an error.
-func (r *run) play(ctx context.Context) error {
+// play signs everybody in and carries out the steps. A step that cannot be taken
+// is an outcome of the call, not a fault: it ends the play.
+func (r *run) play(ctx context.Context) {
 	r.progress(0, "sign in")
 	if err := r.signIn(ctx); err != nil {
-		r.fail(err)
-		return nil
+		r.halt(err)
+		return
 	}
 	watching, stop := context.WithCancel(ctx)
 	w := &watch{run: r}
@@ -33,15 +33,14 @@ func (r *run) play(ctx context.Context) error {
 		r.progress(i, step.Kind())
 		if err := r.step(ctx, watching, w, step); err != nil {
 			if ctx.Err() == nil {
-				r.fail(fmt.Errorf("%s: %w", step.Kind(), err))
+				r.halt(fmt.Errorf("%s: %w", step.Kind(), err))
 			} else if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				r.fail(fmt.Errorf("%s: the run's time of %s was over", step.Kind(), r.timeout()))
+				r.halt(fmt.Errorf("%s: the run's time of %s was over", step.Kind(), r.timeout()))
 			}
-			return nil
+			return
 		}
 	}
 	r.progress(len(r.scenario.Steps), "gather")
-	return nil
 }
 
 func (r *run) timeout() time.Duration {
@@ -233,6 +232,14 @@ func (r *run) finish(ctx context.Context, interrupted bool) {
 	if !interrupted {
 		_ = sleep(ctx, settle)
 	}
+}
+
+// halt records the step at which the play ended.
+func (r *run) halt(err error) {
+	r.mu.Lock()
+	r.call.notTaken = err.Error()
+	r.mu.Unlock()
+	r.fail(err)
 }
 
 func (r *run) fail(err error) {

@@ -87,6 +87,7 @@ type callProgress struct {
 	connected map[string]time.Time
 	rejected  string
 	failed    string
+	notTaken  string
 }
 
 // Run carries out one scenario and returns what was seen, judged. It always
@@ -148,13 +149,13 @@ func (r *run) execute(ctx context.Context, out *result.Run) (err error) {
 	if err := r.build(playing, network); err != nil {
 		return errors.Join(err, r.close())
 	}
-	playErr := r.play(playing)
+	r.play(playing)
 	// What was seen is gathered whole even when time or patience is over.
 	ending, stopEnding := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer stopEnding()
 	r.finish(ending, ctx.Err() != nil)
 	r.gather(out)
-	return errors.Join(playErr, r.close())
+	return r.close()
 }
 
 // build brings up the network, the services and the participants.

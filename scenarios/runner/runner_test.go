@@ -105,6 +105,21 @@ func TestAnInvertedExpectationIsNotMet(t *testing.T) {
 	}
 }
 
+// A call that has media, and whose next step is impossible, has not done what the
+// file says.
+func TestARunThatStopsAtAStepIsNotMet(t *testing.T) {
+	s := scenario(t, "fig2-intranet")
+	i := slices.IndexFunc(s.Steps, func(step language.Step) bool { return step.Wait != nil })
+	s.Steps[i] = language.Step{Change: &language.Change{Move: &language.MoveChange{Host: "alice-pc", Site: "nowhere"}}}
+	r := runner.Run(t.Context(), s, runner.Options{})
+	if r.Error != "" {
+		t.Fatal(r.Error)
+	}
+	if r.Met() || r.Call.State != "connected" || !strings.Contains(r.NotTaken, "nowhere") {
+		t.Errorf("met %v, call %s, not taken %q; wanted a connected call that stopped at the move", r.Met(), r.Call.State, r.NotTaken)
+	}
+}
+
 func TestAnInterruptedRunKeepsWhatItHas(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
