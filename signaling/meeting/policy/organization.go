@@ -93,3 +93,21 @@ func RestoreOrganization(data []byte) (Organization, error) {
 	o := Organization{saved.ID, *saved.Configuration, *saved.Global, saved.Policies, saved.Users, saved.Groups}
 	return o, o.Validate()
 }
+
+// UnmarshalJSON reads a saved state, in which neither part may be missing: the zero
+// Configuration does not forbid anonymous join.
+func (e *Effective) UnmarshalJSON(data []byte) error {
+	saved := struct {
+		Configuration *Configuration
+		Policy        *Policy
+		Name, Source  string
+	}{}
+	if err := json.Unmarshal(data, &saved); err != nil {
+		return err
+	}
+	if saved.Configuration == nil || saved.Policy == nil {
+		return &Error{Object: "effective policy " + saved.Name, Problem: "Configuration or Policy is missing from the saved state"}
+	}
+	*e = Effective{*saved.Configuration, *saved.Policy, saved.Name, saved.Source}
+	return nil
+}
