@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -198,27 +197,5 @@ func TestAnInterruptEndsRunsWithWhatTheyHave(t *testing.T) {
 	var runs []result.Run
 	if err := json.Unmarshal(out.Bytes(), &runs); err != nil || len(runs) != 1 || !runs[0].Interrupted {
 		t.Errorf("got %d runs, error %v; wanted the one that was interrupted", len(runs), err)
-	}
-}
-
-func TestRepeatedRunsHaveNamesOfTheirOwn(t *testing.T) {
-	jobs, err := loadJobs(&bytes.Buffer{}, []string{"case1-direct"}, 2)
-	if err != nil || len(jobs) != 2 || jobs[0].name != "case1-direct-1" || jobs[1].name != "case1-direct-2" {
-		t.Errorf("got %v, %v", jobs, err)
-	}
-}
-
-func TestAFileIsWrittenWholeOrNotAtAll(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "whole")
-	err := writeWhole(path, func(w io.Writer) error {
-		_, _ = w.Write([]byte("half"))
-		return os.ErrInvalid
-	})
-	if err == nil {
-		t.Fatal("no error")
-	}
-	left, _ := os.ReadDir(filepath.Dir(path))
-	if len(left) != 0 {
-		t.Errorf("left behind: %v", left)
 	}
 }

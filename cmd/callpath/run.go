@@ -2,20 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/callpath/callpath/relay/negotiation"
 	"github.com/callpath/callpath/scenarios/language"
-	"github.com/callpath/callpath/scenarios/report"
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/scenarios/runner"
 )
@@ -127,19 +124,25 @@ func runScenarios(ctx context.Context, out, errOut io.Writer, f runFlags, args [
 	if err != nil {
 		return err
 	}
-	runs, err := runJobs(ctx, errOut, f, jobs, log)
-	if err != nil {
-		return err
+	if err := checkOutputs(f, jobs); err != nil {
+		return input(err)
 	}
-	if err := writeReports(out, f, runs); err != nil {
+	runs, err := runJobs(ctx, errOut, f, jobs, log)
+	if err := errors.Join(err, writeReports(out, f, runs)); err != nil {
 		return fault(err)
 	}
-	return verdict(runs)
+	if left := len(jobs) - len(runs); left > 0 {
+		fmt.Fprintf(errOut, "callpath: interrupted; %d of %d runs had not begun\n", left, len(jobs))
+	}
+	return verdict(runs, len(jobs))
 }
 
+// loadJobs reads the scenarios. Runs of the same name, of one that is repeated or of
+// several files, are numbered.
 func loadJobs(errOut io.Writer, names []string, repeat int) ([]job, error) {
 	var jobs []job
 	bad := false
+	count := map[string]int{}
 	for _, name := range names {
 		s, err := load(name)
 		if err != nil {
@@ -147,22 +150,27 @@ func loadJobs(errOut io.Writer, names []string, repeat int) ([]job, error) {
 			fmt.Fprintln(errOut, err)
 			continue
 		}
-		for i := range repeat {
-			j := job{scenario: s, name: s.Name}
-			if repeat > 1 {
-				j.name = fmt.Sprintf("%s-%d", s.Name, i+1)
-			}
-			jobs = append(jobs, j)
+		for range repeat {
+			count[s.Name]++
+			jobs = append(jobs, job{scenario: s, name: s.Name})
 		}
 	}
 	if bad {
 		return nil, input(errTold)
 	}
+	number := map[string]int{}
+	for i, j := range jobs {
+		if count[j.name] > 1 {
+			number[j.name]++
+			jobs[i].name = fmt.Sprintf("%s-%d", j.name, number[j.name])
+		}
+	}
 	return jobs, nil
 }
 
 // runJobs makes the runs, at most f.jobs at once, and returns them in the order
-// of jobs. An interrupted ctx leaves out those that had not begun.
+// of jobs. An interrupted ctx leaves out those that had not begun; an error is about
+// the files of a run, and comes with the runs that were made.
 func runJobs(ctx context.Context, errOut io.Writer, f runFlags, jobs []job, log *slog.Logger) ([]*result.Run, error) {
 	show := newProgress(errOut, len(jobs), f.quiet || f.logLevel != "off")
 	defer show.close()
@@ -174,119 +182,32 @@ func runJobs(ctx context.Context, errOut io.Writer, f runFlags, jobs []job, log 
 			if ctx.Err() != nil {
 				return nil
 			}
-			bar := show.begin(j.name)
-			options := runner.Options{Seed: f.seed, Log: log, OnProgress: bar.step}
+			options := runner.Options{Seed: f.seed, Log: log}
 			files, err := openFiles(f, j.name, len(jobs) > 1, &options)
 			if err != nil {
-				return input(err)
+				return err
 			}
+			bar := show.begin(j.name)
+			options.OnProgress = bar.step
 			runs[i] = runner.Run(ctx, j.scenario, options)
 			bar.end(runs[i])
-			if err := files.close(); err != nil {
-				return fault(err)
-			}
-			return nil
+			return files.close()
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(runs, func(r *result.Run) bool { return r == nil }), nil
+	err := group.Wait()
+	return slices.DeleteFunc(runs, func(r *result.Run) bool { return r == nil }), err
 }
 
-// files are the capture and the key log of one run.
-type files []io.Closer
-
-func openFiles(f runFlags, name string, several bool, options *runner.Options) (files, error) {
-	var open files
-	path := func(p string) string {
-		if !several {
-			return p
-		}
-		ext := filepath.Ext(p)
-		return strings.TrimSuffix(p, ext) + "-" + name + ext
-	}
-	if f.pcap != "" {
-		file, err := os.Create(path(f.pcap))
-		if err != nil {
-			return nil, err
-		}
-		open = append(open, file)
-		options.Capture = file
-	}
-	if f.keyLog != "" {
-		file, err := negotiation.KeyLogFile(path(f.keyLog))
-		if err != nil {
-			_ = open.close()
-			return nil, err
-		}
-		open = append(open, file)
-		options.KeyLog = file
-	}
-	return open, nil
-}
-
-func (f files) close() error {
-	var first error
-	for _, c := range f {
-		if err := c.Close(); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// writeReports prints the runs, and writes the files that were asked for.
-func writeReports(out io.Writer, f runFlags, runs []*result.Run) error {
-	for _, r := range []struct {
-		path  string
-		write func(io.Writer, []*result.Run) error
-	}{{f.junit, report.JUnit}, {f.html, report.HTML}} {
-		if r.path == "" {
-			continue
-		}
-		if err := writeWhole(r.path, func(w io.Writer) error { return r.write(w, runs) }); err != nil {
-			return err
-		}
-	}
-	if f.json {
-		return report.JSON(out, runs)
-	}
-	return report.Text(out, runs, report.Options{Width: terminalWidth(out), Color: colored(out), Verbose: f.verbose})
-}
-
-// writeWhole writes a file so that it is there whole or not at all.
-func writeWhole(path string, write func(io.Writer) error) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	err = write(file)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Chmod(file.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
-func verdict(runs []*result.Run) error {
-	unmet := false
+// verdict is the exit code of the runs, of as many as were wanted.
+func verdict(runs []*result.Run, wanted int) error {
+	unmet := len(runs) < wanted
 	for _, r := range runs {
 		if r.Error != "" {
 			return fault(errTold)
 		}
 		unmet = unmet || !r.Met()
 	}
-	if unmet || len(runs) == 0 {
+	if unmet {
 		return &exitError{exitUnmet, errTold}
 	}
 	return nil

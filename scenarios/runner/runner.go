@@ -121,7 +121,8 @@ func Run(ctx context.Context, s *language.Scenario, options Options) *result.Run
 		Started:  r.started,
 		Network:  s.Network,
 	}
-	if err := r.execute(ctx, out); err != nil {
+	// An interrupt that comes while the network is built is no fault of it.
+	if err := r.execute(ctx, out); err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
 		out.Error = err.Error()
 		r.log.Error("run.failed", slog.String("error", err.Error()))
 	}

@@ -105,6 +105,15 @@ func TestAnInvertedExpectationIsNotMet(t *testing.T) {
 	}
 }
 
+func TestARunThatIsInterruptedBeforeItsFirstStepIsNoFault(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := runner.Run(ctx, scenario(t, "fig2-intranet"), runner.Options{})
+	if !r.Interrupted || r.Met() || r.Error != "" {
+		t.Errorf("interrupted %v, met %v, error %q; wanted an interrupted run without a fault", r.Interrupted, r.Met(), r.Error)
+	}
+}
+
 // A call that has media, and whose next step is impossible, has not done what the
 // file says.
 func TestARunThatStopsAtAStepIsNotMet(t *testing.T) {
