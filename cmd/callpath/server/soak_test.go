@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v4"
 )
 
 // CALLPATH_SOAK=1000x10m holds so many allocations for so long. Without it the test
@@ -77,6 +79,11 @@ func TestSoak(t *testing.T) {
 		for _, s := range sessions {
 			streaming.Go(func() {
 				for n := uint32(0); time.Now().Before(end); n++ {
+					// About every two minutes, of the ten that they last.
+					if n%600 == 599 && (codeOf(s.request(stun.MethodRefresh)) != 0 || codeOf(s.channel(0x4000, echo)) != 0) {
+						t.Error("allocation or channel not refreshed")
+						return
+					}
 					if err := s.ping(0x4000, n); err != nil {
 						t.Error(err)
 						return
