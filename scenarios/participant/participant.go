@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -206,7 +208,7 @@ func (p *Participant) SignIn(ctx context.Context) error {
 	p.change(func() {
 		p.resolved = &result.Step{
 			Name: result.StepResolve, At: p.since(time.Now()), From: p.cfg.User, To: "dns",
-			Carried: fmt.Sprintf("%s is %v", base.Hostname(), addresses),
+			Carried: base.Hostname() + " is " + inWords(addresses),
 		}
 	})
 	if err := p.client.SignIn(ctx); err != nil {
@@ -217,6 +219,15 @@ func (p *Participant) SignIn(ctx context.Context) error {
 	}
 	p.running.Go(p.read)
 	return nil
+}
+
+// inWords lists addresses for people.
+func inWords(addresses []netip.Addr) string {
+	words := make([]string, len(addresses))
+	for i, a := range addresses {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 // Close ends media, connections and goroutines, and waits for them. It does not

@@ -26,13 +26,17 @@ type cell struct {
 
 func text(s string) cell { return cell{text: s} }
 
-// table is lines of cells in columns, each as wide as its longest cell.
+// table is rows of cells in columns, each as wide as its longest cell. A cell that
+// does not fit into its column goes on in the lines below, so that nothing is lost.
 type table struct {
 	caption string
 	head    []string
 	rows    [][]cell
-	// keep is the column that is cut last, after those beside it; 0 is none.
+	// keep is the column that is made narrower last, after those beside it; 0 is
+	// none.
 	keep int
+	// oneLine cuts cells instead, for a table with many rows.
+	oneLine bool
 }
 
 func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
@@ -41,7 +45,7 @@ func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
 const tableGap = 2
 
 // widths measures the columns. When they are together wider than the line, the
-// widest are cut first, down to what still says something.
+// widest are made narrower first, down to what still says something.
 func (t *table) widths(line int) []int {
 	widths := make([]int, len(t.head))
 	for i, h := range t.head {
@@ -65,10 +69,10 @@ func (t *table) widths(line int) []int {
 	}
 }
 
-// leastColumn is what is left of a column that is cut.
+// leastColumn is what is left of a column that is made narrower.
 const leastColumn = 8
 
-// widest is the column to cut next, -1 when there is none.
+// widest is the column to make narrower next, -1 when there is none.
 func (t *table) widest(widths []int) int {
 	best := -1
 	for i, w := range widths {
@@ -99,12 +103,32 @@ func (t *table) write(p *printer, indent int) {
 		rows = append([][]cell{head}, rows...)
 	}
 	for _, row := range rows {
+		t.writeRow(p, indent, widths, row)
+	}
+}
+
+// writeRow writes the lines of a row; the highest cell says how many.
+func (t *table) writeRow(p *printer, indent int, widths []int, row []cell) {
+	folded := make([][]string, len(row))
+	height := 1
+	for i, c := range row {
+		if t.oneLine {
+			folded[i] = []string{clip(c.text, widths[i])}
+			continue
+		}
+		folded[i] = wrap(c.text, widths[i])
+		height = max(height, len(folded[i]))
+	}
+	for n := range height {
 		line := strings.Repeat(" ", indent)
 		for i, c := range row {
-			cut := clip(c.text, widths[i])
-			line += p.paint(c.color, cut)
+			part := ""
+			if n < len(folded[i]) {
+				part = folded[i][n]
+			}
+			line += p.paint(c.color, part)
 			if i < len(row)-1 {
-				line += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cut)+tableGap)
+				line += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(part)+tableGap)
 			}
 		}
 		p.line("%s", strings.TrimRight(line, " "))
@@ -119,10 +143,10 @@ func clip(s string, columns int) string {
 	return string([]rune(s)[:max(0, columns-1)]) + "…"
 }
 
-// wrap breaks text at spaces; a word that is longer than the line is cut into
-// pieces.
+// wrap breaks text at spaces; a word that is longer than the line is broken where
+// its parts end, or else anywhere.
 func wrap(s string, columns int) []string {
-	columns = max(columns, 20)
+	columns = max(columns, 1)
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(s) {
@@ -131,7 +155,11 @@ func wrap(s string, columns int) []string {
 			if line != "" {
 				lines, line = append(lines, line), ""
 			}
-			lines, word = append(lines, string(runes[:columns])), string(runes[columns:])
+			end := columns
+			if i := strings.LastIndexAny(string(runes[:columns]), "_-/,="); i > 0 {
+				end = utf8.RuneCountInString(string(runes[:columns])[:i+1])
+			}
+			lines, word = append(lines, string(runes[:end])), string(runes[end:])
 		}
 		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns {
 			lines, line = append(lines, line), ""

@@ -65,7 +65,7 @@ func (p *printer) heading(s string) {
 // paragraph writes wrapped text, with the first line after a mark.
 func (p *printer) paragraph(mark cell, indent int, s string) {
 	space, hang := strings.Repeat(" ", indent), utf8.RuneCountInString(mark.text)+1
-	for i, line := range wrap(s, p.width-indent-hang) {
+	for i, line := range wrap(s, max(20, p.width-indent-hang)) {
 		if i == 0 {
 			p.line("%s%s %s", space, p.paint(mark.color, mark.text), line)
 			continue
@@ -298,7 +298,7 @@ func (p *printer) violations(r *result.Run) {
 // summary has one line a run, and how many passed.
 func (p *printer) summary(runs []*result.Run) {
 	p.heading("Summary")
-	t := &table{head: []string{"", "scenario", "call", "path", "flows", "set-up", "took", "met"}, keep: 1}
+	t := &table{head: []string{"", "scenario", "call", "path", "flows", "set-up", "took", "met"}, keep: 1, oneLine: true}
 	count := map[verdict]int{}
 	for _, r := range runs {
 		v := verdictOf(r)

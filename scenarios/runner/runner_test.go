@@ -82,6 +82,9 @@ func TestTheDocumentedStepsAreSeen(t *testing.T) {
 		}
 		last = r.Steps[i].At
 	}
+	if got, want := r.Steps[0].Carried, "signaling.callpath.test is 192.0.2.2"; got != want {
+		t.Errorf("the first step carried %q, wanted %q", got, want)
+	}
 }
 
 func TestAnInvertedExpectationIsNotMet(t *testing.T) {
