@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // drawing collects the elements of an SVG. It refers to no id, since a page holds
@@ -59,3 +60,11 @@ const (
 	faintColor = "#64748b"
 	lineColor  = "#cbd5e1"
 )
+
+// clip cuts text to a number of columns.
+func clip(s string, columns int) string {
+	if utf8.RuneCountInString(s) <= columns {
+		return s
+	}
+	return string([]rune(s)[:max(0, columns-1)]) + "…"
+}

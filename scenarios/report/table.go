@@ -35,8 +35,6 @@ type table struct {
 	// keep is the column that is made narrower last, after those beside it; 0 is
 	// none.
 	keep int
-	// oneLine cuts cells instead, for a table with many rows.
-	oneLine bool
 }
 
 func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
@@ -45,42 +43,69 @@ func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
 const tableGap = 2
 
 // widths measures the columns. When they are together wider than the line, the
-// widest are made narrower first, down to what still says something.
+// widest are made narrower first: down to their longest words, and where that is not
+// enough, down to what still says something.
 func (t *table) widths(line int) []int {
 	widths := make([]int, len(t.head))
+	words := make([]int, len(t.head))
+	measure := func(i int, s string) {
+		widths[i] = max(widths[i], utf8.RuneCountInString(s))
+		for word := range strings.FieldsSeq(s) {
+			words[i] = max(words[i], min(utf8.RuneCountInString(word), longWord))
+		}
+	}
 	for i, h := range t.head {
-		widths[i] = utf8.RuneCountInString(h)
+		measure(i, h)
 	}
 	for _, row := range t.rows {
 		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+			measure(i, c.text)
 		}
 	}
-	for {
-		sum := -tableGap
-		for _, w := range widths {
-			sum += w + tableGap
+	for _, whole := range []bool{true, false} {
+		least := func(i int) int {
+			if whole {
+				return max(leastColumn, words[i])
+			}
+			return leastColumn
 		}
-		i := t.widest(widths)
-		if sum <= line || i < 0 {
-			return widths
+		for sum(widths) > line {
+			i := t.widest(widths, least)
+			if i < 0 {
+				break
+			}
+			widths[i]--
 		}
-		widths[i]--
 	}
+	return widths
 }
 
-// leastColumn is what is left of a column that is made narrower.
-const leastColumn = 8
+// sum is the width of a line of columns.
+func sum(widths []int) int {
+	sum := -tableGap
+	for _, w := range widths {
+		sum += w + tableGap
+	}
+	return sum
+}
 
-// widest is the column to make narrower next, -1 when there is none.
-func (t *table) widest(widths []int) int {
+const (
+	// leastColumn is what is left of a column that is made narrower.
+	leastColumn = 8
+	// longWord is how much of a word a column keeps together while it can.
+	longWord = 16
+)
+
+// widest is the column to make narrower next, -1 when there is none that is wider
+// than its least width.
+func (t *table) widest(widths []int, least func(int) int) int {
 	best := -1
 	for i, w := range widths {
-		if w > leastColumn && (t.keep == 0 || i != t.keep) && (best < 0 || w > widths[best]) {
+		if w > least(i) && (t.keep == 0 || i != t.keep) && (best < 0 || w > widths[best]) {
 			best = i
 		}
 	}
-	if best < 0 && widths[t.keep] > leastColumn {
+	if best < 0 && widths[t.keep] > least(t.keep) {
 		return t.keep
 	}
 	return best
@@ -112,10 +137,6 @@ func (t *table) writeRow(p *printer, indent int, widths []int, row []cell) {
 	folded := make([][]string, len(row))
 	height := 1
 	for i, c := range row {
-		if t.oneLine {
-			folded[i] = []string{clip(c.text, widths[i])}
-			continue
-		}
 		folded[i] = wrap(c.text, widths[i])
 		height = max(height, len(folded[i]))
 	}
@@ -133,14 +154,6 @@ func (t *table) writeRow(p *printer, indent int, widths []int, row []cell) {
 		}
 		p.line("%s", strings.TrimRight(line, " "))
 	}
-}
-
-// clip cuts text to a number of columns.
-func clip(s string, columns int) string {
-	if utf8.RuneCountInString(s) <= columns {
-		return s
-	}
-	return string([]rune(s)[:max(0, columns-1)]) + "…"
 }
 
 // wrap breaks text at spaces; a word that is longer than the line is broken where

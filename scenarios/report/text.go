@@ -298,7 +298,7 @@ func (p *printer) violations(r *result.Run) {
 // summary has one line a run, and how many passed.
 func (p *printer) summary(runs []*result.Run) {
 	p.heading("Summary")
-	t := &table{head: []string{"", "scenario", "call", "path", "flows", "set-up", "took", "met"}, keep: 1, oneLine: true}
+	t := &table{head: []string{"", "scenario", "call", "path", "flows", "set-up", "took", "met"}, keep: 1}
 	count := map[verdict]int{}
 	for _, r := range runs {
 		v := verdictOf(r)
