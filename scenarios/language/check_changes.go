@@ -172,6 +172,16 @@ func (c *checker) checkMove(path string, move *MoveChange, n *topology.Network) 
 		c.report(path+".subnet", fmt.Sprintf("the site %s has no subnet %q", s.Name, move.Subnet), names...)
 		return
 	}
+	if v := n.VPN(h.VPN); v != nil && v.Site == s.Name {
+		var others []string
+		for _, name := range sites(n) {
+			if name != s.Name {
+				others = append(others, name)
+			}
+		}
+		c.report(path+".site", fmt.Sprintf("%s is a client of the VPN %s, which leads into %s; it keeps its tunnel when it moves, and cannot be at both ends", h.Name, v.Name, s.Name), others...)
+		return
+	}
 	if h.Site == s.Name && h.Subnet == move.Subnet {
 		c.report(path+".site", fmt.Sprintf("%s is in %s/%s already", h.Name, s.Name, move.Subnet))
 	}
