@@ -65,6 +65,7 @@ func TestUnusableInputIsRefusedBeforeAnythingStarts(t *testing.T) {
 		{"log level", []string{"run", "--log-level", "loud", "fig2-intranet"}, []string{`"loud"`, "debug"}},
 		{"a flag", []string{"run", "--fast", "fig2-intranet"}, []string{"--fast"}},
 		{"a command", []string{"rnu"}, []string{`"rnu"`, "run"}},
+		{"a command about topologies", []string{"topology", "draw"}, []string{`"draw"`}},
 		{"a drawing", []string{"topology", "show", "--format", "png", "fig2-intranet"}, []string{`"png"`, "svg"}},
 		{"a topology", []string{"topology", "show", "fig2-internet"}, []string{"fig2-intranet"}},
 		{"a topology's source", []string{"topology", "show", "--format", "yaml", "fig2-internet"}, []string{"fig2-intranet"}},

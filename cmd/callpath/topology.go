@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -17,6 +16,9 @@ func newTopology() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "topology",
 		Short: "List and draw the documented topologies",
+		// Without these, cobra takes a misspelt command for a wish for help.
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTopologyList(), newTopologyShow())
 	return cmd
@@ -101,7 +103,7 @@ func loadTopology(name string) (*topology.Network, error) {
 	if !isPath(name) {
 		return nil, inCatalog(name)
 	}
-	data, err := os.ReadFile(name)
+	data, err := document.Read(name)
 	if err != nil {
 		return nil, err
 	}

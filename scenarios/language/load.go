@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"github.com/callpath/callpath/topology"
@@ -15,13 +13,7 @@ import (
 // Load reads and validates a scenario file. An error about what the file says is
 // of type document.Errors and holds every finding; any other is about reading.
 func Load(file string) (*Scenario, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("read scenario: %w", err)
-	}
-	defer f.Close()
-	// One byte too many is enough to be refused for its size.
-	data, err := io.ReadAll(io.LimitReader(f, document.MaxSize+1))
+	data, err := document.Read(file)
 	if err != nil {
 		return nil, fmt.Errorf("read scenario: %w", err)
 	}

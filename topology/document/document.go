@@ -3,6 +3,8 @@ package document
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -50,6 +52,17 @@ type entry struct {
 	key          string
 	line, column int
 	value        *node
+}
+
+// Read reads a file that is to be parsed. It takes no more than one byte over MaxSize
+// into memory, which is enough for Parse to refuse it.
+func Read(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxSize+1))
 }
 
 // Parse reads data, which came from file; the name is only for messages. An error

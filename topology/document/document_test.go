@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -151,7 +153,7 @@ func TestRefusesBeforeDecoding(t *testing.T) {
 		{"empty", "", "a.yaml:1:1: the file is empty"},
 		{"only space", " \n\n", "a.yaml:1:1: the file is empty"},
 		{"only comments", "# a\n# b\n", "a.yaml:1:1: the file is empty, or has nothing but comments"},
-		{"too large", strings.Repeat("#", document.MaxSize+1), "a.yaml:1:1: the file has 1048577 bytes; wanted at most 1048576"},
+		{"too large", strings.Repeat("#", document.MaxSize+1), "a.yaml:1:1: the file is too large; wanted at most 1048576 bytes"},
 		{"invalid UTF-8", "a: b\nc: é\xff\n", "a.yaml:2:5: the byte 0xff is not UTF-8; save the file as UTF-8"},
 		{"tab", "a:\n\tb: c", "a.yaml:2:1: a tab; use spaces"},
 		{"control character", "a: \x00", "a.yaml:1:4: the control character U+0000; remove it"},
@@ -332,4 +334,14 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("decoding into anything: %v", err)
 		}
 	})
+}
+
+func TestReadTakesNoMoreThanADocumentMayHold(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "huge.yaml")
+	if err := os.WriteFile(file, make([]byte, 3*document.MaxSize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := document.Read(file); err != nil || len(data) != document.MaxSize+1 {
+		t.Errorf("got %d bytes and %v, wanted %d", len(data), err, document.MaxSize+1)
+	}
 }

@@ -20,7 +20,7 @@ const (
 // with line ends as "\n".
 func (p *reader) source(data []byte) (string, *Error) {
 	if len(data) > MaxSize {
-		return "", p.at(1, 1, "the file has %d bytes; wanted at most %d", len(data), MaxSize)
+		return "", p.at(1, 1, "the file is too large; wanted at most %d bytes", MaxSize)
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
