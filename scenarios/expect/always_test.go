@@ -191,3 +191,14 @@ func TestAHandshakeThatDidNotEndIsShown(t *testing.T) {
 		t.Errorf("not met: %q", got)
 	}
 }
+
+func TestABitrateThatWasNotMeasuredIsNotBelowALimit(t *testing.T) {
+	s := &language.Scenario{Participants: []language.Participant{{Name: "alice"}}}
+	s.Expect.Each.Bitrate = &language.Range{Max: ptr(2e6)}
+	r := goodRun()
+	all(func(p *result.Participant) { p.Streams = []result.Stream{{Kind: "video", Received: 3}} })(r)
+	checks := Check(s, r)
+	if len(checks) != 1 || checks[0].Met || checks[0].Seen != "nothing seen" {
+		t.Errorf("got %+v, wanted a bitrate that was not seen", checks)
+	}
+}

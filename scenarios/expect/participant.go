@@ -98,7 +98,7 @@ var participantRows = []row[one, seen]{
 		})),
 	bounds("bitrate",
 		func(e *one) *language.Range { return e.Bitrate },
-		sum(anyKind, func(s *result.Stream) float64 { return s.Bitrate })),
+		bitrate),
 	bounds("freezes",
 		func(e *one) *language.Range { return e.Freezes },
 		sum(video, func(s *result.Stream) float64 { return float64(s.Freezes) })),
@@ -238,6 +238,14 @@ func sum(kind string, read func(*result.Stream) float64) func(*seen) []figure {
 		}
 		return []figure{total}
 	}
+}
+
+// bitrate is that of all streams. One that has hardly begun has none, and the limit
+// of nothing is not met.
+func bitrate(p *seen) []figure {
+	all := sum(anyKind, func(s *result.Stream) float64 { return s.Bitrate })(p)
+	all[0].known = all[0].value > 0
+	return all
 }
 
 func received(p *seen) bool {

@@ -258,7 +258,8 @@ func (s *Sampler) Samples(now time.Time) []result.Sample {
 
 // Fill writes the figures of the whole stream into st: Received, Lost, LossRate,
 // Jitter, RTT, Bitrate, Freezes, MOS and MOSInputs. The score is the mean of the
-// intervals' scores, so that a bad minute counts as a minute.
+// intervals' scores, so that a bad minute counts as a minute. A stream of less than
+// half an interval has no bitrate.
 func (s *Sampler) Fill(st *result.Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -273,8 +274,9 @@ func (s *Sampler) Fill(st *result.Stream) {
 	if s.rttCount > 0 {
 		st.RTT = result.Duration(s.rttSum / time.Duration(s.rttCount))
 	}
-	if took := s.last.Sub(s.first).Seconds(); took > 0 {
-		st.Bitrate = float64(8*s.bytes) / took
+	// A picture's packets come all at once: a few of them say nothing of the rate.
+	if took := s.last.Sub(s.first); took >= s.cfg.Interval/2 {
+		st.Bitrate = float64(8*s.bytes) / took.Seconds()
 	}
 	s.score(st)
 }

@@ -107,6 +107,17 @@ func TestAScoreRecoversWithItsStream(t *testing.T) {
 	}
 }
 
+// The packets of one picture within a millisecond are no 20 Mbit/s.
+func TestAStreamThatHasHardlyBegunHasNoBitrate(t *testing.T) {
+	s := opus(t)
+	play(s, 0, 60, func(int) bool { return false })
+	var st result.Stream
+	s.Fill(&st)
+	if st.Received == 0 || st.Bitrate != 0 {
+		t.Errorf("received %d, bitrate %g; wanted packets and no bitrate", st.Received, st.Bitrate)
+	}
+}
+
 func TestFiguresOfTheWholeStream(t *testing.T) {
 	s := opus(t)
 	play(s, 0, 2000, func(n int) bool { return n%10 == 5 })

@@ -202,6 +202,8 @@ func percent(f float64) string {
 // rate is a bitrate for people.
 func rate(bits float64) string {
 	switch {
+	case bits == 0:
+		return "–"
 	case bits >= 1e6:
 		return fmt.Sprintf("%.2f Mbit/s", bits/1e6)
 	case bits >= 1e3:

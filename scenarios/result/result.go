@@ -186,7 +186,8 @@ type Stream struct {
 	Jitter  Duration `json:"jitter"`
 	RTT     Duration `json:"rtt"`
 	STUNRTT Duration `json:"stun_rtt"`
-	// Bitrate is in bits per second of payload.
+	// Bitrate is in bits per second of payload; zero for a stream that was too
+	// short to say.
 	Bitrate float64 `json:"bitrate"`
 	// Freezes counts gaps in video of W3C webrtc-stats' freezeCount.
 	Freezes int `json:"freezes"`
