@@ -37,10 +37,6 @@ func (r *run) gather(out *result.Run) {
 
 // path fills in what only the packets can tell of a participant's path.
 func (r *run) path(p *result.Participant, legs []leg) {
-	hosts := map[string]bool{}
-	for _, spec := range r.scenario.Participants {
-		hosts[spec.Host] = true
-	}
 	var last time.Time
 	for _, l := range legs {
 		if l.Media > 0 && l.last.After(last) {
@@ -57,7 +53,7 @@ func (r *run) path(p *result.Participant, legs []leg) {
 			p.Flows = addFlows(p.Flows, l.Flows)
 			if own && l.From == p.Host {
 				p.Protocol = l.Protocol
-				p.Relayed = p.Relayed || !hosts[l.To]
+				p.Relayed = p.Relayed || r.traffic.isRelay(l)
 			}
 		}
 	}

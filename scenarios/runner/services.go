@@ -54,7 +54,6 @@ type services struct {
 
 	stop    context.CancelFunc
 	serving sync.WaitGroup
-	failed  chan error
 
 	mu       sync.Mutex
 	refusals []string
@@ -77,7 +76,7 @@ type serviceConfig struct {
 }
 
 func startServices(ctx context.Context, cfg serviceConfig) (_ *services, err error) {
-	s := &services{view: cfg.view, traffic: cfg.traffic, failed: make(chan error, 1)}
+	s := &services{view: cfg.view, traffic: cfg.traffic}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -180,10 +179,7 @@ func (s *services) startController(ctx context.Context, cfg serviceConfig, at, r
 		s.serving.Go(func() {
 			conf := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
 			if err := signaling.Serve(ctx, ln, conf, s.controller.Handler()); err != nil {
-				select {
-				case s.failed <- fmt.Errorf("signaling controller: %w", err):
-				default:
-				}
+				cfg.log.Error("signaling.serve_failed", slog.String("error", err.Error()))
 			}
 		})
 	}
