@@ -37,7 +37,7 @@ func (s *Service) authenticate(r *http.Request, e *Event) (*application, *fault)
 	if wait := s.secrets.take(net, now); wait > 0 {
 		return nil, slow("throttle", wait)
 	}
-	a := s.applications[id]
+	a := (*s.applications.Load())[id]
 	known := a != nil
 	if !known {
 		a = &application{hash: hashSecret("")}

@@ -105,22 +105,26 @@ func loopback(u *url.URL) bool {
 	return u.Scheme == "http" && (host == "127.0.0.1" || host == "::1" || host == "localhost")
 }
 
-func (s *Service) addApplications() error {
-	for _, a := range s.cfg.Applications {
+// SetApplications replaces the applications; nothing changes when one of them is
+// refused. Access tokens of those that are gone are refused from then on.
+func (s *Service) SetApplications(applications []Application) error {
+	all := map[string]*application{}
+	for _, a := range applications {
 		switch {
 		case !word(a.ID, maxApplicationID, "-"):
 			return fmt.Errorf(`identity: Application.ID is %q, wanted 1 to %d small letters, digits or "-"`, a.ID, maxApplicationID)
 		case len(a.Secret) < minSecret:
 			return fmt.Errorf("identity: Application.Secret of %s has %d bytes, wanted %d or more", a.ID, len(a.Secret), minSecret)
-		case s.applications[a.ID] != nil:
+		case all[a.ID] != nil:
 			return fmt.Errorf("identity: there are two applications %q", a.ID)
 		}
 		scopes, err := scopesOf(a.Scopes)
 		if err != nil {
 			return fmt.Errorf("identity: Application %s: %w", a.ID, err)
 		}
-		s.applications[a.ID] = &application{id: a.ID, hash: hashSecret(a.Secret), scopes: scopes}
+		all[a.ID] = &application{id: a.ID, hash: hashSecret(a.Secret), scopes: scopes}
 	}
+	s.applications.Store(&all)
 	return nil
 }
 

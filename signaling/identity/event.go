@@ -66,7 +66,7 @@ func (s *Service) emit(e Event) {
 	if len(e.Factors) > 0 {
 		attrs = append(attrs, slog.Any("factors", e.Factors))
 	}
-	s.cfg.Log.LogAttrs(context.Background(), level, "identity "+string(e.Action), attrs...)
+	s.cfg.EventLog.LogAttrs(context.Background(), level, "identity "+string(e.Action), attrs...)
 	if s.cfg.OnEvent != nil {
 		s.cfg.OnEvent(e)
 	}

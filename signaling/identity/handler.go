@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -141,6 +142,8 @@ func readBody(r *http.Request, kind string) ([]byte, *fault) {
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, refuse(http.StatusRequestEntityTooLarge, codeTooLarge, "request", "the body is larger than %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, refuse(http.StatusRequestTimeout, codeTimeout, "slow-body", "the body came too slowly")
 	case err != nil:
 		return nil, bad("request", "the body cannot be read")
 	case !utf8.Valid(body):

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/callpath/callpath/signaling"
@@ -39,11 +40,12 @@ type Config struct {
 	Users []user.User
 	// Clients are the applications through which users sign in.
 	Clients []Client
-	// Applications get access tokens for ACS users of their own.
+	// Applications get access tokens for ACS users of their own. SetApplications
+	// replaces them.
 	Applications []Application
 	// External are other issuers whose tokens are exchanged.
 	External []External
-	// Rules are conditional access.
+	// Rules are conditional access. SetRules replaces them.
 	Rules []access.Rule
 	// Store keeps keys, revocations and used codes; in memory only when nil.
 	Store     store.Store
@@ -53,8 +55,10 @@ type Config struct {
 	// several goroutines at once, must return soon and must not call the
 	// Service.
 	OnEvent func(Event)
-	Log     *slog.Logger     // slog.Default when nil
-	Now     func() time.Time // time.Now when nil
+	Log     *slog.Logger // slog.Default when nil
+	// EventLog gets a record of each event; Log does when it is nil.
+	EventLog *slog.Logger
+	Now      func() time.Time // time.Now when nil
 }
 
 // Client is a public client (RFC 6749, section 2.1): a page or a program that can
@@ -146,12 +150,12 @@ type Service struct {
 	handler http.Handler
 	users   *user.Directory
 	keys    *keys.Ring
-	policy  *access.Policy
+	policy  atomic.Pointer[access.Policy]
 	revoked *revocations
 	flow    flow
 
 	clients      map[string]Client
-	applications map[string]*application
+	applications atomic.Pointer[map[string]*application]
 	external     map[string]*external // by issuer
 	origins      map[string]bool
 
@@ -196,19 +200,22 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	if cfg.EventLog == nil {
+		cfg.EventLog = cfg.Log
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	s := &Service{
 		cfg: cfg, base: base,
-		clients: map[string]Client{}, applications: map[string]*application{},
+		clients:  map[string]Client{},
 		external: map[string]*external{}, origins: map[string]bool{},
 		passwords: throttle{limit: cfg.Limits.Passwords, window: time.Minute},
 		codes:     throttle{limit: cfg.Limits.Codes, window: 15 * time.Minute},
 		signIns:   throttle{limit: cfg.Limits.SignIns, window: time.Minute},
 		secrets:   throttle{limit: cfg.Limits.Passwords, window: time.Minute},
 	}
-	for _, part := range []func() error{s.addClients, s.addApplications, s.addExternal, s.open} {
+	for _, part := range []func() error{s.addClients, s.addExternal, s.open} {
 		if err := part(); err != nil {
 			_ = s.Close()
 			return nil, err
@@ -222,7 +229,7 @@ func New(cfg Config) (*Service, error) {
 // open makes what has state.
 func (s *Service) open() (err error) {
 	cfg := s.cfg
-	if s.policy, err = access.New(cfg.Rules); err != nil {
+	if err = errors.Join(s.SetRules(cfg.Rules), s.SetApplications(cfg.Applications)); err != nil {
 		return err
 	}
 	if s.users, err = user.New(user.Config{Store: cfg.Store, Hashing: cfg.Limits.Hashing, Now: cfg.Now}); err != nil {
@@ -284,6 +291,17 @@ func (s *Service) SetUsers(users []user.User) error {
 		}
 	}
 	return s.users.Set(users)
+}
+
+// SetRules replaces conditional access. The rules are asked at the next sign-in,
+// refresh or exchange: access tokens that were given out stand.
+func (s *Service) SetRules(rules []access.Rule) error {
+	policy, err := access.New(rules)
+	if err != nil {
+		return err
+	}
+	s.policy.Store(policy)
+	return nil
 }
 
 // RevokeUser ends all tokens and sign-ins of a user: one who signs in here,

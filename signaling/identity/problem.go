@@ -50,6 +50,7 @@ const (
 	codeOTPRequired = "otp_required" // the password was right; a one-time code is wanted
 	codeSlowDown    = "too_many_requests"
 	codeTooLarge    = "too_large"
+	codeTimeout     = "timeout"
 	codeMethod      = "method_not_allowed"
 	codeMediaType   = "media_type"
 	codeNotFound    = "not_found"

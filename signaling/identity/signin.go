@@ -73,7 +73,7 @@ func (s *Service) checkCode(id, code string) *fault {
 
 // decide asks the rules.
 func (s *Service) decide(u user.User, from netip.AddrPort, factors ...string) access.Decision {
-	return s.policy.Decide(access.Attempt{User: u.ID, Kind: u.Kind, Groups: u.Groups, From: from.Addr(), Factors: factors})
+	return s.policy.Load().Decide(access.Attempt{User: u.ID, Kind: u.Kind, Groups: u.Groups, From: from.Addr(), Factors: factors})
 }
 
 // admit asks the rules, once all factors are there.

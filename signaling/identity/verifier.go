@@ -49,7 +49,7 @@ func (s *Service) stands(b signaling.Bearer) error {
 func (s *Service) home(id string) bool {
 	if rest, ok := strings.CutPrefix(id, applicationPrefix); ok && !strings.Contains(id, "@") {
 		app, _, _ := strings.Cut(rest, ".")
-		return s.applications[app] != nil
+		return (*s.applications.Load())[app] != nil
 	}
 	for _, x := range s.external {
 		if strings.HasSuffix(id, "@"+x.Name) {
