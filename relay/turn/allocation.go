@@ -114,6 +114,7 @@ type allocation struct {
 	who           identity
 	account       *account
 	client, relay netip.AddrPort
+	watching      watching
 
 	// inFlight is the size of the payload that the engine's goroutine of this
 	// allocation has read and not yet sent; it belongs to that goroutine.
@@ -209,13 +210,19 @@ func (a *allocation) WriteTo(p []byte, to net.Addr) (int, error) {
 // relayed tells of a payload.
 func (a *allocation) relayed(peer netip.AddrPort, toPeer bool, payload []byte) {
 	cfg := &a.front.server.cfg
-	if cfg.OnRelayed == nil {
+	if cfg.OnRelayed == nil && cfg.Watch == nil {
 		return
 	}
-	cfg.OnRelayed(Relayed{
+	r := Relayed{
 		Time: cfg.Now(), User: a.who.user, Call: a.who.call, Transport: a.front.transport,
 		Client: a.client, Relay: a.relay, Peer: peer, ToPeer: toPeer, Payload: payload,
-	})
+	}
+	if cfg.OnRelayed != nil {
+		cfg.OnRelayed(r)
+	}
+	if cfg.Watch != nil {
+		a.watch(r)
+	}
 }
 
 // deny reports a datagram that is not sent, once for each destination.

@@ -84,8 +84,14 @@ type Config struct {
 	// them holding locks of the protocol engine: it must be quick, and must not
 	// call Close.
 	OnEvent func(Event)
-	// OnRelayed is told of each payload that is relayed, under the same rules.
+	// OnRelayed is told of each payload that is relayed, under the same rules. All
+	// packets go through the protocol engine then.
 	OnRelayed func(Relayed)
+	// Watch is told of each payload between an allocation and a peer, under the same
+	// rules, until it returns false for these two; then their packets go the fast
+	// way. Of the peers of one allocation 64 are watched. The last payload of an
+	// allocation may come at the same time as AllocationDeleted.
+	Watch func(Relayed) bool
 	// Log receives what is no event; nil means nothing does. EventLog receives
 	// one record for each event; nil means Log.
 	Log, EventLog *slog.Logger

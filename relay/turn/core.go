@@ -83,11 +83,16 @@ func (s *Server) spender(a *account) func(int) bool {
 	}
 }
 
-// bind tells the core of a channel.
+// bind tells the core of a channel, unless its beginning is still watched.
 func (a *allocation) bind(channel uint16, peer netip.AddrPort) {
-	if a.core == nil {
+	if a.core == nil || a.front.server.cfg.Watch != nil && a.watching.keeps(channel, peer) {
 		return
 	}
+	a.forward(channel, peer)
+}
+
+// forward gives a bound channel to the core.
+func (a *allocation) forward(channel uint16, peer netip.AddrPort) {
 	s := a.front.server
 	b := forward.Binding{Channel: channel, Peer: peer, Reachable: s.own.guard(peer, &s.allocations)}
 	if err := a.core.Bind(b); err != nil {
@@ -97,6 +102,7 @@ func (a *allocation) bind(channel uint16, peer netip.AddrPort) {
 
 func (a *allocation) unbind(channel uint16) {
 	if a.core != nil {
+		a.watching.unbound(channel)
 		a.core.Unbind(channel)
 	}
 }

@@ -37,7 +37,8 @@
 // and everything else does as before. The engine's events of channels and
 // permissions say what is bound. On simulated sockets, on systems other than Linux,
 // and when Config.OnRelayed wants to see each payload, all packets go through the
-// engine; so do those of clients on TCP, TLS and DTLS.
+// engine; so do those of clients on TCP, TLS and DTLS, and those whose beginning
+// Config.Watch wants to see, until it has (watch.go).
 //
 // A client's credential says user and call; quotas count by user, and what one call
 // allocated only the same user in the same call can use (credential.go). Which peers
