@@ -189,6 +189,9 @@ func (c *checker) site(i int, seen names) {
 	c.name(place("sites", i, "name"), s.Name, "site", seen)
 	word(c, place("sites", i, "kind"), s.Kind, siteKinds(), false)
 	c.atMost(place("sites", i, "routers"), len(s.Routers), maxRouters, "routers")
+	if s.Region != "" {
+		c.name(place("sites", i, "region"), s.Region, "region", names{})
+	}
 	c.link(place("sites", i, "uplink"), s.Uplink)
 
 	routers := names{edgeRouter: "the edge"}

@@ -44,8 +44,12 @@ const (
 // Site is one network and its edge router, which holds its NAT and its
 // perimeter firewall.
 type Site struct {
-	Name    string   `yaml:"name" json:"name"`
-	Kind    SiteKind `yaml:"kind" json:"kind"`
+	Name string   `yaml:"name" json:"name"`
+	Kind SiteKind `yaml:"kind" json:"kind"`
+	// Region says where on the earth the site is, for the principle that the
+	// first participant of a group call decides which region hosts it; empty is
+	// the only region that there is.
+	Region  string   `yaml:"region,omitempty" json:"region,omitempty"`
 	Subnets []Subnet `yaml:"subnets" json:"subnets"`
 	// Routers are the routers behind the edge; none means that the edge joins
 	// all subnets.

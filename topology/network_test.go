@@ -24,8 +24,9 @@ func named(t *testing.T, name string) *topology.Network {
 }
 
 func TestCatalogueKeepsItsConventions(t *testing.T) {
-	want := []string{"case1-direct", "case2-stun", "case3-turn", "fig1-internet", "fig2-intranet", "fig3-external-relayed",
-		"fig4-external-direct", "fig5-vpn-internal-relayed", "fig6-vpn-internal-direct", "fig7-vpn-external-direct"}
+	want := []string{"case1-direct", "case2-stun", "case3-turn", "case4-group-tcp", "case4-group-udp", "case5-teams-meeting",
+		"fig1-internet", "fig2-intranet", "fig3-external-relayed", "fig4-external-direct", "fig5-vpn-internal-relayed",
+		"fig6-vpn-internal-direct", "fig7-vpn-external-direct", "fig9-group"}
 	if got := topology.Catalog(); !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
@@ -38,6 +39,17 @@ func TestCatalogueKeepsItsConventions(t *testing.T) {
 			"signaling": topology.SignalingController, "dns": topology.DNSServer} {
 			if h := n.Host(host); h == nil || h.Role != role {
 				t.Errorf("%s: %s is %+v, want role %s", name, host, h, role)
+			}
+		}
+		// What the article does in a group has a media processor with a public
+		// address; what it does between two has none.
+		group := strings.Contains(name, "group") || strings.Contains(name, "meeting")
+		if p := n.HostsWith(topology.MediaProcessor); (len(p) == 1) != group {
+			t.Errorf("%s: %d media processors", name, len(p))
+		}
+		for _, p := range n.HostsWith(topology.MediaProcessor) {
+			if s := n.Site(p.Site); s.Kind != topology.CommunicationServices || s.NAT != nil || !netip.MustParsePrefix("20.202.0.0/16").Contains(p.Addresses[0]) {
+				t.Errorf("%s: the media processor is at %s in %s", name, p.Addresses[0], p.Site)
 			}
 		}
 		if a := n.Host("relay").Addresses[0]; !netip.MustParsePrefix("20.202.0.0/16").Contains(a) {

@@ -78,6 +78,7 @@ func way(n *topology.Network, text string) topology.Way {
 // paths are the ways of a call, for those entries whose drawing shows some.
 func paths(n *topology.Network) []diagram.Path {
 	const relay, signaling = " communication-services:edge relay", " communication-services:edge signaling"
+	const processor = " communication-services:edge processor"
 	ways := map[string][][2]string{
 		"fig2-intranet": {{"media", "alice-pc office:core bob-pc"}, {"bob: signaling", "bob-pc office:core office:edge internet" + signaling}},
 		"fig3-external-relayed": {{"alice: media", "alice-pc office:edge internet" + relay},
@@ -88,6 +89,10 @@ func paths(n *topology.Network) []diagram.Path {
 			{"and back", "signaling communication-services:edge internet office:edge office-vpn>office alice-pc"}},
 		"fig6-vpn-internal-direct": {{"media in the tunnel", "alice-pc office-vpn>office office:edge bob-pc"}, {"media back", "bob-pc office:edge office-vpn>office alice-pc"}},
 		"case1-direct":             {{"media", "alice-pc bob-pc"}},
+		"fig9-group": {{"alice: media", "alice-pc office:edge internet" + processor}, {"carol: media", "carol-pc home:edge internet" + processor},
+			{"dave: media", "processor communication-services:edge internet mobile:edge dave-phone"}},
+		"case4-group-tcp": {{"alice: media", "alice-pc office:edge internet" + processor}, {"bob: media over TLS", "bob-pc bank:edge internet" + relay},
+			{"bob: media as UDP", "relay communication-services:edge processor"}},
 	}
 	var all []diagram.Path
 	for _, w := range ways[n.Name] {

@@ -39,8 +39,8 @@ var about = []struct {
 }{
 	{topology.Flow2, "customer network – internet: name lookups, direct media"},
 	{topology.Flow2Star, "remote user – customer network, in the VPN tunnel: signaling"},
-	{topology.Flow3, "remote user – Communication Services: signaling, media to the relay"},
-	{topology.Flow4, "customer network – Communication Services: signaling, media to the relay"},
+	{topology.Flow3, "remote user – Communication Services: signaling, media to relay or media processor"},
+	{topology.Flow4, "customer network – Communication Services: signaling, media to relay or media processor"},
 	{topology.Flow5, "user – user inside the customer network: direct media"},
 	{topology.Flow6, "remote user – remote user over the internet: direct media"},
 }
