@@ -7,6 +7,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
+
+	"github.com/callpath/callpath/relay/forward/fanout"
 )
 
 // Where the system is not Linux there is no core: New says so, and what follows
@@ -73,3 +76,27 @@ func (*Relay) Permit(netip.Addr, bool) {}
 
 // Flows returns none.
 func (*Relay) Flows() []FlowStats { return nil }
+
+// Port is a socket for who makes its own datagrams.
+type Port struct{}
+
+// NewPort returns errors.ErrUnsupported, and leaves the socket as it is.
+func NewPort(*net.UDPConn) (*Port, error) { return nil, errors.ErrUnsupported }
+
+// Local returns no address.
+func (*Port) Local() netip.AddrPort { return netip.AddrPort{} }
+
+// Wake does nothing.
+func (*Port) Wake() {}
+
+// Receive returns nothing.
+func (*Port) Receive(time.Duration) []fanout.Datagram { return nil }
+
+// Send sends nothing.
+func (*Port) Send([]fanout.Datagram) int { return 0 }
+
+// WriteTo returns errors.ErrUnsupported.
+func (*Port) WriteTo([]byte, netip.AddrPort) error { return errors.ErrUnsupported }
+
+// Close does nothing.
+func (*Port) Close() error { return nil }

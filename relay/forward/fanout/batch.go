@@ -65,15 +65,18 @@ func (b *Batch) Flush() {
 // Sent returns how many datagrams the Sender has sent, and how many it could not.
 func (b *Batch) Sent() (sent, unsent uint64) { return b.sent, b.unsent }
 
-// room returns memory for a datagram of at most size bytes, which add puts in.
-func (b *Batch) room(size int) []byte {
+// Room returns memory for a datagram of at most size bytes, which Add puts in. It may
+// send what is there already, whose memory is free then.
+func (b *Batch) Room(size int) []byte {
 	if len(b.datagrams) == cap(b.datagrams) || b.used+size > len(b.memory) {
 		b.Flush()
 	}
 	return b.memory[b.used : b.used+size : b.used+size]
 }
 
-func (b *Batch) add(to netip.AddrPort, data []byte) {
+// Add puts a datagram in that stands at the beginning of what Room has returned since the
+// last Add.
+func (b *Batch) Add(to netip.AddrPort, data []byte) {
 	b.datagrams = append(b.datagrams, Datagram{To: to, Data: data})
 	b.used += len(data)
 }

@@ -65,7 +65,7 @@ func (r *Receiver) put(b *Batch, p *packet) {
 		r.stats.Withheld++
 		return
 	}
-	buf := b.room(len(p.header) + len(p.payload) + r.cfg.Sealer.Overhead())
+	buf := b.Room(len(p.header) + len(p.payload) + r.cfg.Sealer.Overhead())
 	header := buf[:copy(buf, p.header)]
 	if r.cfg.PayloadTypes != nil {
 		header[1] = header[1]&0x80 | r.cfg.PayloadTypes[header[1]&0x7f]&0x7f
@@ -82,7 +82,7 @@ func (r *Receiver) put(b *Batch, p *packet) {
 		r.stats.Err = err
 		return
 	}
-	b.add(r.cfg.To, sealed)
+	b.Add(r.cfg.To, sealed)
 	r.stats.Packets++
 	r.stats.Bytes += uint64(len(sealed))
 }
