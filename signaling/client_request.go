@@ -36,7 +36,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		}
 	}
 	header := http.Header{}
-	if method == http.MethodPost {
+	if method != http.MethodGet {
 		header.Set(headerRequestID, uuid.NewString())
 		header.Set(headerFirstSent, time.Now().UTC().Format(http.TimeFormat))
 	}

@@ -9,9 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"sync"
 	"time"
+
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // User is somebody who may sign in.
@@ -21,8 +24,15 @@ type User struct {
 	ID string
 	// Name is for display; it may be empty.
 	Name string
-	// Client is "acs" or "teams".
+	// Client is "acs" or "teams", or "pstn" for a caller from the telephone network
+	// whom a gateway signs in.
 	Client string
+	// Tenant and Kind are as in Bearer; of a user who has neither, the client
+	// decides: Teams users are members of the home tenant.
+	Tenant string
+	Kind   policy.Kind
+	// Groups decide which meeting policy applies to the user's meetings.
+	Groups []string
 	// Secret must have 8 bytes or more. The controller keeps its hash only.
 	Secret string
 }
@@ -54,6 +64,20 @@ type Config struct {
 	// WebSocket; a request without Origin, or from the same host, always may.
 	Origins []string
 	Limits  Limits
+
+	// Processors host the media of meetings and group calls, by region; the one
+	// of Region takes those of regions without one. None: neither is possible.
+	Processors map[string]MediaProcessor
+	// RegionOf says where a client is, by its address; Region when nil or empty.
+	RegionOf func(netip.Addr) string
+	// Policies are those until SetPolicies; later ones that the Store holds go
+	// before them, until Policies itself is changed.
+	Policies Policies
+	// Store keeps meetings and policies; in memory only when nil.
+	Store Store
+	// JoinURL begins the page on which people join a meeting, whose ID is put
+	// behind it; "https://HOST/?meeting=" when empty, with the request's host.
+	JoinURL string
 }
 
 // Limits bound what clients may use. A zero field takes its default.

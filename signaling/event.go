@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callpath/callpath/signaling/callstate"
+	"github.com/callpath/callpath/signaling/meeting"
 )
 
 // EventKind says what happened at the controller.
@@ -27,6 +28,12 @@ const (
 	// EventDelivered is a notification that the user's client acknowledged;
 	// Notification names it.
 	EventDelivered EventKind = "notification-delivered"
+	// EventMeeting is something that happened in a meeting or a group call: What
+	// names it, Meeting and Person say where and about whom.
+	EventMeeting EventKind = "meeting"
+	// EventMedia is an offer that the media processor has answered, or media that
+	// has ended; Carried says which.
+	EventMedia EventKind = "meeting-media"
 	// EventAudit is a security decision; Rule and Allowed are set.
 	EventAudit EventKind = "audit"
 )
@@ -47,6 +54,12 @@ type Event struct {
 	// Peer is the other participant of the call.
 	Peer string
 	Call string
+	// Meeting is the meeting or group call, Person whom EventMeeting is about.
+	Meeting string
+	Person  string
+	What    meeting.EventName
+	// Region is where the media is hosted.
+	Region string
 	// Request is the state machine's event.
 	Request callstate.Event
 	// From and State are the call's state before and after.
@@ -106,6 +119,7 @@ func (e *Event) attrs() []slog.Attr {
 	var attrs []slog.Attr
 	for _, f := range []struct{ key, value string }{
 		{"user", e.User}, {"peer", e.Peer}, {"call", e.Call},
+		{"meeting", e.Meeting}, {"person", e.Person}, {"what", string(e.What)}, {"region", e.Region},
 		{"request", string(e.Request)}, {"from", string(e.From)}, {"state", string(e.State)},
 		{"notification", string(e.Notification)}, {"carried", e.Carried},
 		{"rule", e.Rule}, {"reason", e.Reason}, {"remote", e.Remote},

@@ -24,6 +24,12 @@ type Problem struct {
 	Allowed []string `json:"allowed,omitempty"`
 	// Call names the call that stands in the way.
 	Call string `json:"call,omitempty"`
+	// Rule is the policy, option or fact that forbids it, with its Value and the
+	// Source of that: organization, direct, group NAME, global, meeting option,
+	// meeting.
+	Rule   string `json:"rule,omitempty"`
+	Value  string `json:"value,omitempty"`
+	Source string `json:"source,omitempty"`
 	// RetryAfterMS is in milliseconds; zero says nothing about trying again.
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }
@@ -48,6 +54,7 @@ const (
 	CodeUnauthorized    = "unauthorized"       // 401
 	CodeScope           = "insufficient-scope" // 403: the token is for something else
 	CodeForbiddenOrigin = "forbidden-origin"   // 403
+	CodeForbidden       = "forbidden"          // 403: Rule is set
 	CodeNotFound        = "not-found"          // 404: no such resource, or not the user's
 	CodeCalleeUnknown   = "callee-unknown"     // 404, as SIP 404
 	CodeCalleeOffline   = "callee-offline"     // 409, as SIP 480
@@ -75,6 +82,7 @@ var statusOf = map[string]int{
 	CodeUnauthorized:    http.StatusUnauthorized,
 	CodeScope:           http.StatusForbidden,
 	CodeForbiddenOrigin: http.StatusForbidden,
+	CodeForbidden:       http.StatusForbidden,
 	CodeNotFound:        http.StatusNotFound,
 	CodeCalleeUnknown:   http.StatusNotFound,
 	CodeCalleeOffline:   http.StatusConflict,

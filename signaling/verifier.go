@@ -6,11 +6,16 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // ScopeVoIP is the scope that everything about calls needs: a token without it
 // signs nobody in here.
 const ScopeVoIP = "voip"
+
+// ScopeChat is the scope that everything about chats needs.
+const ScopeChat = "chat"
 
 // Verifier knows what a bearer token is, in place of the shared secrets and
 // opaque tokens of the controller's own. Package identity has one; a Verifier may
@@ -35,6 +40,15 @@ type Bearer struct {
 	// User, Name and Client are as in User. The controller takes in users whom
 	// it has not met.
 	User, Name, Client string
+	// Tenant is the organisation that has the user's account; empty for an
+	// external user of Azure Communication Services and for an anonymous one.
+	// Kind, when set, says what the user is to the home tenant, for example
+	// policy.Guest; else the Tenant decides, with Policies.Trusted: one without
+	// is anonymous.
+	Tenant string
+	Kind   policy.Kind
+	// Groups decide which meeting policy applies to the user's meetings.
+	Groups []string
 	// Scopes are what the token is good for.
 	Scopes []string
 	// Factors are how the user has signed in (RFC 8176), for example pwd, otp,

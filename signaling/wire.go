@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callpath/callpath/signaling/callstate"
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // ICEServer is one entry of an RTCPeerConnection's iceServers (W3C WebRTC,
@@ -73,6 +74,20 @@ type Notification struct {
 	Description *Description    `json:"description,omitempty"`
 	Candidates  []Candidate     `json:"candidates,omitempty"`
 	Reason      string          `json:"reason,omitempty"`
+
+	// Meeting is the ID of the meeting or group call that it is about, Thread of a
+	// chat apart from meetings.
+	Meeting      string               `json:"meeting,omitempty"`
+	Thread       string               `json:"thread,omitempty"`
+	Participants []MeetingParticipant `json:"participants,omitempty"`
+	Slots        []Slot               `json:"slots,omitempty"`
+	Options      *policy.Options      `json:"options,omitempty"`
+	Role         policy.Role          `json:"role,omitempty"`
+	Region       string               `json:"region,omitempty"`
+	Recording    bool                 `json:"recording,omitempty"`
+	// Rule names what decided, as in Problem.
+	Rule    string       `json:"rule,omitempty"`
+	Message *ChatMessage `json:"message,omitempty"`
 }
 
 // Call is what a participant may know of a call (GET /v1/calls/{id}).
