@@ -117,32 +117,42 @@ func (m *Meeting) must(now time.Time, act Act, p policy.Person, by string, becau
 	return events
 }
 
-// allow says whether by may do what a party does.
-func (m *Meeting) allow(act Act, person, by string, party Party) error {
-	c := m.Case(policy.Person{ID: by})
+// allow says whether by may do what a party does. Who is not in the meeting is taken
+// as by says; of those only a host may do something, where outside allows it.
+func (m *Meeting) allow(act Act, person string, by policy.Person, party Party, outside bool) error {
+	c := m.Case(by)
 	role, _ := policy.RoleOf(c)
 	host := c.Kind() == policy.Organizers
-	ok := c.Place == policy.Present && (host || party == Moderator && role == policy.Presenter && c.Person.Client != policy.Phone)
+	ok := host && outside && c.Place == policy.Outside ||
+		c.Place == policy.Present && (host || party == Moderator && role == policy.Presenter && c.Person.Client != policy.Phone)
 	lobby := act == Admit || act == Reject
 	if ok && lobby && !host && m.Options.AllowedLobbyAdmitters != policy.AdmitPresenters {
-		return &Refusal{Act: act, Person: person, By: by, Because: policy.Decision{Outcome: policy.Denied,
+		return &Refusal{Act: act, Person: person, By: by.ID, Because: policy.Decision{Outcome: policy.Denied,
 			Rule: policy.OptionAdmitters, Value: string(m.Options.AllowedLobbyAdmitters), Source: "meeting option"}}
 	}
 	if !ok {
 		value := string(role)
-		if c.Place != policy.Present {
+		if c.Place != policy.Present && !host {
 			value = string(c.Place)
 		}
-		return &Refusal{Act: act, Person: person, By: by, Because: policy.Decision{Outcome: policy.Denied,
+		return &Refusal{Act: act, Person: person, By: by.ID, Because: policy.Decision{Outcome: policy.Denied,
 			Rule: policy.RuleRole, Value: value, Source: "meeting"}}
 	}
 	return nil
 }
 
+// inside is allow for what only those in the meeting may do.
+func (m *Meeting) inside(act Act, person, by string, party Party) error {
+	return m.allow(act, person, policy.Person{ID: by}, party, false)
+}
+
+// MayAdmit says whether a person may admit from the lobby, and so see who waits there.
+func (m *Meeting) MayAdmit(person string) bool { return m.inside(Admit, "", person, Moderator) == nil }
+
 // Admit lets a person in from the lobby. Somebody whom the policies refuse is not
 // let in by hand either. The error is a *Refusal, as with all that follow.
 func (m *Meeting) Admit(now time.Time, person, by string) ([]Event, error) {
-	if err := m.allow(Admit, person, by, Moderator); err != nil {
+	if err := m.inside(Admit, person, by, Moderator); err != nil {
 		return nil, err
 	}
 	a := m.People[person]
@@ -154,7 +164,7 @@ func (m *Meeting) Admit(now time.Time, person, by string) ([]Event, error) {
 
 // AdmitAll lets in everybody whom the lobby holds.
 func (m *Meeting) AdmitAll(now time.Time, by string) ([]Event, error) {
-	if err := m.allow(Admit, "", by, Moderator); err != nil {
+	if err := m.inside(Admit, "", by, Moderator); err != nil {
 		return nil, err
 	}
 	var events []Event
@@ -168,7 +178,7 @@ func (m *Meeting) AdmitAll(now time.Time, by string) ([]Event, error) {
 
 // Reject sends a person away from the lobby.
 func (m *Meeting) Reject(now time.Time, person, by string) ([]Event, error) {
-	if err := m.allow(Reject, person, by, Moderator); err != nil {
+	if err := m.inside(Reject, person, by, Moderator); err != nil {
 		return nil, err
 	}
 	return m.move(now, Reject, m.person(person), by, policy.Decision{})
@@ -180,7 +190,7 @@ func (m *Meeting) Remove(now time.Time, person, by string) ([]Event, error) {
 	if m.Case(policy.Person{ID: person}).Kind() == policy.Organizers {
 		party = Host
 	}
-	if err := m.allow(Remove, person, by, party); err != nil {
+	if err := m.inside(Remove, person, by, party); err != nil {
 		return nil, err
 	}
 	return m.move(now, Remove, m.person(person), by, policy.Decision{})
@@ -204,26 +214,30 @@ func (m *Meeting) Tick(now time.Time) []Event {
 	return events
 }
 
-// End ends the meeting for all, for good.
-func (m *Meeting) End(now time.Time, by string) ([]Event, error) {
-	if err := m.allow(End, "", by, Host); err != nil {
+// End ends the meeting for all, for good. A host may do so from outside, which
+// cancels a meeting in which nobody is.
+func (m *Meeting) End(now time.Time, by policy.Person) ([]Event, error) {
+	if err := m.allow(End, "", by, Host, true); err != nil {
 		return nil, err
 	}
-	phase, _ := turn(m.Phase, ending) // the host who ends it is in it, so it has started
+	phase, ok := turn(m.Phase, ending)
+	if !ok {
+		return nil, &Refusal{Act: End, By: by.ID, Problem: "the meeting has ended"}
+	}
 	m.Phase, m.Region = phase, ""
 	var events []Event
 	for _, place := range []policy.Place{policy.Lobby, policy.Present} {
 		for _, a := range m.In(place) {
-			events = append(events, m.must(now, End, a.Person, by, policy.Decision{})...)
+			events = append(events, m.must(now, End, a.Person, by.ID, policy.Decision{})...)
 		}
 	}
-	return append(events, Event{Time: now.Round(0).UTC(), Name: MeetingEnded, Meeting: m.ID, By: by}), nil
+	return append(events, Event{Time: now.Round(0).UTC(), Name: MeetingEnded, Meeting: m.ID, By: by.ID}), nil
 }
 
 // SetRole makes a person who is in the meeting a presenter or an attendee.
 func (m *Meeting) SetRole(now time.Time, person, by string, role policy.Role) ([]Event, error) {
 	const act Act = "set role"
-	if err := m.allow(act, person, by, Moderator); err != nil {
+	if err := m.inside(act, person, by, Moderator); err != nil {
 		return nil, err
 	}
 	c := m.Case(policy.Person{ID: person})
@@ -241,23 +255,30 @@ func (m *Meeting) SetRole(now time.Time, person, by string, role policy.Role) ([
 	})
 }
 
-// SetOptions changes the options. They hold at once: for the next join, for the
-// rights of those in the meeting, and for those in the lobby whom they now refuse.
-// Whom they would now let past, and who is in the lobby already, waits on to be
-// admitted. Nobody in the meeting is sent out. That Teams does the same for those
-// present is our reading; its articles do not say.
-func (m *Meeting) SetOptions(now time.Time, by string, o policy.Options) ([]Event, error) {
+// SetOptions changes the options; a host may do so from outside. They hold at once for
+// the next join, for those in the lobby whom they now refuse, and for the rights of
+// those in the meeting. So it is in Teams: "Manage attendee audio and video
+// permissions" and "Roles in Microsoft Teams meetings" (support.microsoft.com) let the
+// organizer turn the attendees' microphones and cameras off, and change who presents,
+// while the meeting runs. Whom new options would let past, and who is in the lobby
+// already, waits on to be admitted, and nobody in the meeting is sent out: of both the
+// articles say nothing, and this is our reading.
+func (m *Meeting) SetOptions(now time.Time, by policy.Person, o policy.Options) ([]Event, error) {
 	const act Act = "set options"
-	if err := m.allow(act, "", by, Host); err != nil {
+	if err := m.allow(act, "", by, Host, true); err != nil {
 		return nil, err
+	}
+	if m.Phase == Ended {
+		return nil, &Refusal{Act: act, By: by.ID, Problem: "the meeting has ended"}
 	}
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return m.change(now, Event{Name: OptionsChanged, By: by}, func() { m.Options = o })
+	return m.change(now, Event{Name: OptionsChanged, By: by.ID}, func() { m.Options = o })
 }
 
-// SetRules changes the policies, as an administrator does. They hold as options do.
+// SetRules changes the policies, as an administrator does. They hold as options do;
+// Teams may take up to 24 hours for that.
 func (m *Meeting) SetRules(now time.Time, rules policy.Effective) ([]Event, error) {
 	if err := rules.Policy.Validate(); err != nil {
 		return nil, err

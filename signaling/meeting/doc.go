@@ -1,6 +1,6 @@
 // Package meeting is a scheduled Teams meeting: who organizes it, who is in it, who
 // waits in its lobby, and what has happened. Package policy decides; this package
-// keeps the state. The controller does not use it yet.
+// keeps the state.
 //
 // A Meeting is a plain value, whose JSON is its saved state (Restore reads it). It
 // has no goroutine, lock, clock, media or storage: time is handed in, what happened

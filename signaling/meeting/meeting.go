@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,9 @@ const (
 // Meeting is one scheduled meeting. The exported fields are its saved state; they
 // are read, and changed by the methods only.
 type Meeting struct {
-	ID           string
+	ID string
+	// Group is a group call of Azure Communication Services: see NewGroup.
+	Group        bool `json:",omitempty"`
 	Organizer    string
 	CoOrganizers []string
 	Presenters   []string // named beforehand; they count with the option roleIsPresenter
@@ -61,6 +64,28 @@ func Schedule(m Meeting, rules policy.Effective) (*Meeting, error) {
 	return &n, nil
 }
 
+// NewGroup returns a group call in which nobody is yet: a meeting without an
+// organizer, options or policies of its own, which lets in everybody and gives all the
+// same rights. An organisation's policies are about its meetings, and not about it.
+func NewGroup(id string) (*Meeting, error) {
+	m := Meeting{ID: id, Group: true, LobbyTimeout: DefaultLobbyTimeout, Options: policy.DefaultOptions(), Phase: Scheduled,
+		Rules: policy.Effective{Configuration: policy.DefaultConfiguration(), Policy: policy.DefaultPolicy(), Name: "Group", Source: "group call"}}
+	m.Rules.Policy.AutoAdmittedUsers = policy.Everyone
+	m.Rules.Policy.AllowAnonymousUsersToStartMeeting = true
+	m.Rules.Policy.AllowPSTNUsersToBypassLobby = true
+	if err := m.validate(); err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// Clone returns a copy, of which a change does not reach m.
+func (m *Meeting) Clone() *Meeting {
+	n := *m // the slices, and what Options and Rules hold, are never written to
+	n.People, n.Roles = maps.Clone(m.People), maps.Clone(m.Roles)
+	return &n
+}
+
 // Restore reads a saved meeting, and refuses one that is not whole.
 func Restore(data []byte) (*Meeting, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -78,8 +103,8 @@ func Restore(data []byte) (*Meeting, error) {
 // validate holds what every method keeps.
 func (m *Meeting) validate() error {
 	wrong := func(problem string) error { return fmt.Errorf("meeting %q: %s", m.ID, problem) }
-	if m.ID == "" || m.Organizer == "" {
-		return wrong("has no ID or no organizer")
+	if m.ID == "" || (m.Organizer == "") != m.Group {
+		return wrong("has no ID, or no organizer, or one in a group call")
 	}
 	if m.LobbyTimeout <= 0 {
 		return wrong(fmt.Sprintf("the lobby's time-out is %s; valid: above 0", m.LobbyTimeout))

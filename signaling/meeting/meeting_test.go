@@ -95,8 +95,8 @@ func TestTheLobby(t *testing.T) {
 		}, "anna timed out; +15550100 timed out; "},
 		{"remove", func(m *meeting.Meeting) ([]meeting.Event, error) { return m.Remove(start, "mia", "olga") }, "mia removed; "},
 		{"remove a host, by a presenter", func(m *meeting.Meeting) ([]meeting.Event, error) { return m.Remove(start, "olga", "mia") }, `role is "presenter"`},
-		{"end", func(m *meeting.Meeting) ([]meeting.Event, error) { return m.End(start, "cora") }, "anna left; +15550100 left; olga left; cora left; mia left;  meeting ended; "},
-		{"end, by a presenter", func(m *meeting.Meeting) ([]meeting.Event, error) { return m.End(start, "mia") }, `role is "presenter"`},
+		{"end", func(m *meeting.Meeting) ([]meeting.Event, error) { return m.End(start, cora) }, "anna left; +15550100 left; olga left; cora left; mia left;  meeting ended; "},
+		{"end, by a presenter", func(m *meeting.Meeting) ([]meeting.Event, error) { return m.End(start, mia) }, `role is "presenter"`},
 		{"make an attendee", func(m *meeting.Meeting) ([]meeting.Event, error) {
 			return m.SetRole(start, "mia", "olga", policy.Attendee)
 		}, "mia rights changed; "},
@@ -110,10 +110,10 @@ func TestTheLobby(t *testing.T) {
 			return m.SetRole(start, "mia", "zoe", policy.Presenter)
 		}, "refused"},
 		{"options, by a presenter", func(m *meeting.Meeting) ([]meeting.Event, error) {
-			return m.SetOptions(start, "mia", policy.DefaultOptions())
+			return m.SetOptions(start, mia, policy.DefaultOptions())
 		}, "refused"},
 		{"unknown options", func(m *meeting.Meeting) ([]meeting.Event, error) {
-			return m.SetOptions(start, "olga", policy.Options{AllowMeetingChat: "off"})
+			return m.SetOptions(start, olga, policy.Options{AllowMeetingChat: "off"})
 		}, "valid:"},
 		{"unknown policies", func(m *meeting.Meeting) ([]meeting.Event, error) { return m.SetRules(start, policy.Effective{}) }, "valid:"},
 	} {
@@ -190,7 +190,7 @@ func TestAChangeHoldsForTheNextJoinTheLobbyAndTheRightsOfThosePresent(t *testing
 	}
 	o := m.Options
 	o.AllowedPresenters, o.AllowedLobbyAdmitters = policy.PresentersOrganization, policy.AdmitOrganizers
-	events, err = m.SetOptions(start, "olga", o)
+	events, err = m.SetOptions(start, olga, o)
 	if want := " options changed; anna rights changed; "; err != nil || said(events) != want {
 		t.Errorf("got %q, %v; wanted %q", said(events), err, want)
 	}
@@ -219,7 +219,7 @@ func TestJoinsOutOfOrder(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	join(t, m, cora)
-	if _, err := m.End(start, "olga"); err != nil {
+	if _, err := m.End(start, olga); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := m.Join(start, mia); err == nil || m.Phase != meeting.Ended {
@@ -238,7 +238,8 @@ func TestNoOrderOfEventsLetsARefusedPersonIn(t *testing.T) {
 		now := start
 		for step := range 80 {
 			now = now.Add(time.Duration(r.IntN(10)) * time.Minute)
-			p, by := people[r.IntN(len(people))], people[r.IntN(len(people))].ID
+			p, host := people[r.IntN(len(people))], people[r.IntN(len(people))]
+			by := host.ID
 			was := map[string]policy.Place{}
 			for _, q := range people {
 				was[q.ID] = m.Case(q).Place
@@ -274,7 +275,7 @@ func TestNoOrderOfEventsLetsARefusedPersonIn(t *testing.T) {
 				if err := o.Set(q.Name, q.Valid[r.IntN(len(q.Valid))]); err != nil {
 					t.Fatal(err)
 				}
-				events, _ = m.SetOptions(now, by, o)
+				events, _ = m.SetOptions(now, host, o)
 			}
 			for _, e := range events {
 				if e.Name != meeting.PersonAdmitted {

@@ -357,6 +357,54 @@ func TestWhatIsWrongIsRefusedWithWhatIsValid(t *testing.T) {
 	}
 }
 
+func TestOptionsAreMergedUnderEitherName(t *testing.T) {
+	for _, tc := range []struct{ data, want string }{
+		{`{}`, ""},
+		{`{"AutoAdmittedUsers":"InvitedUsers"}`, `"lobbyBypassSettings.scope":"invited"`},
+		{`{"AllowPSTNUsersToBypassLobby":true}`, `"lobbyBypassSettings.isDialInBypassEnabled":true`},
+		{`{"allowMeetingChat":"limited","lobbyBypassSettings.scope":null}`, `"allowMeetingChat":"limited"`},
+		{`{"AutoAdmittedUsers":"invited"}`, `error: valid: Everyone`},
+		{`{"AutoAdmittedUsers":7}`, `error: 7 is not a value`},
+		{`{"AutoAdmittedUsers":"Everyone","lobbyBypassSettings.scope":"everyone"}`, `error: stands twice`},
+		{`{"DisableAnonymousJoin":false}`, `error: there is no such setting`},
+		{`{"allowMeetingChat":"limited","allowAttendeeToEnableMic":"no"}`, `error: valid: true, false`},
+		{`[]`, `error: not a JSON object`},
+	} {
+		o := policy.DefaultOptions()
+		o.AllowedLobbyAdmitters = policy.AdmitOrganizers
+		before := o
+		err := o.Merge([]byte(tc.data))
+		if wrong, ok := strings.CutPrefix(tc.want, "error: "); ok {
+			if err == nil || !strings.Contains(err.Error(), wrong) || !reflect.DeepEqual(o, before) {
+				t.Errorf("%s: got %v, %+v; wanted %q and no change", tc.data, err, o, wrong)
+			}
+			continue
+		}
+		data, _ := json.Marshal(o)
+		if err != nil || !strings.Contains(string(data), tc.want) || o.AllowedLobbyAdmitters != policy.AdmitOrganizers {
+			t.Errorf("%s: got %s, %v", tc.data, data, err)
+		}
+	}
+}
+
+func FuzzMergeOptions(f *testing.F) {
+	for _, s := range []string{`{}`, `{"AutoAdmittedUsers":"Everyone"}`, `{"lobbyBypassSettings.scope":"invited","allowMeetingChat":null}`, `{"AllowPSTNUsersToBypassLobby":null}`, `[`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o := policy.DefaultOptions()
+		if err := o.Merge(data); err != nil {
+			if !reflect.DeepEqual(o, policy.DefaultOptions()) {
+				t.Errorf("%q: an error and %+v", data, o)
+			}
+			return
+		}
+		if err := o.Validate(); err != nil {
+			t.Errorf("%q: %v", data, err)
+		}
+	})
+}
+
 func FuzzParsePolicy(f *testing.F) {
 	for _, s := range []string{`{}`, `{"BlockedAnonymousJoinClientTypes":["ACS","Teams"]}`, `{"AutoAdmittedUsers":"Everyone"}`, `{"BlockedAnonymousJoinClientTypes":"ACS, Teams"}`, `[`} {
 		f.Add([]byte(s))
