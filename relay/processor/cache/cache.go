@@ -7,6 +7,8 @@ const (
 	defaultPackets = 512
 	defaultBytes   = 512 << 10
 	mostPackets    = 1 << 14
+	// past is how late no packet is that relay/forward/srtp opens: its window is shorter.
+	past = 1024
 )
 
 // Config is the size of a Cache, which does not change.
@@ -27,8 +29,7 @@ type Cache struct {
 	// written is how far the memory has been written since the beginning, with what
 	// was left out at its end. It is where the next packet goes, modulo its length.
 	written uint64
-	newest  uint16
-	begun   bool
+	newest  newest
 }
 
 type slot struct {
@@ -56,6 +57,26 @@ func ring(packets int) int {
 	return 1 << bits.Len(uint(min(packets, mostPackets)-1))
 }
 
+// newest is the newest sequence number of a stream.
+type newest struct {
+	seq   uint16
+	begun bool
+}
+
+// follow takes in a number, and says whether it is in a ring of so many slots. What
+// seems to be older than two rings, and than past, is a new beginning.
+func (n *newest) follow(seq uint16, slots int) bool {
+	ahead := int(int16(seq - n.seq))
+	if !n.begun || ahead > 0 || ahead <= -max(2*slots, past) {
+		n.seq, n.begun = seq, true
+		return true
+	}
+	return ahead > -slots
+}
+
+// near says whether a number is one of the last so many.
+func (n *newest) near(seq uint16, slots int) bool { return int(n.seq-seq) < slots }
+
 // Put keeps a copy of a packet, whose two parts may lie apart. It says whether there was
 // something to keep: an empty packet, one larger than 65535 bytes or all of the memory,
 // one older than the ring is long, and one that is there already are not kept.
@@ -64,19 +85,12 @@ func (c *Cache) Put(seq uint16, header, payload []byte) bool {
 	if size == 0 || size > min(len(c.memory), 0xffff) {
 		return false
 	}
-	if !c.begun {
-		c.newest, c.begun = seq, true
-	}
-	ahead := int16(seq - c.newest)
-	if ahead <= -int16(len(c.slots)) {
+	if !c.newest.follow(seq, len(c.slots)) {
 		return false
 	}
 	s := &c.slots[int(seq)&(len(c.slots)-1)]
 	if s.size > 0 && s.seq == seq && c.holds(s) {
 		return false
-	}
-	if ahead > 0 {
-		c.newest = seq
 	}
 	start := int(c.written % uint64(len(c.memory)))
 	if left := len(c.memory) - start; left < size {
@@ -95,7 +109,7 @@ func (c *Cache) Put(seq uint16, header, payload []byte) bool {
 func (c *Cache) Get(seq uint16) []byte {
 	s := &c.slots[int(seq)&(len(c.slots)-1)]
 	// A slot can have a packet of one round of the numbers before.
-	if s.size == 0 || s.seq != seq || !c.holds(s) || int(c.newest-seq) >= len(c.slots) {
+	if s.size == 0 || s.seq != seq || !c.holds(s) || !c.newest.near(seq, len(c.slots)) {
 		return nil
 	}
 	start := int(s.at % uint64(len(c.memory)))

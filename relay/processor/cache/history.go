@@ -47,13 +47,12 @@ type Limits struct {
 type History[T any] struct {
 	limits Limits
 	sent   []entry[T]
-	begun  time.Time // what entries count their time from
-	newest uint16
+	newest newest
 }
 
 type entry[T any] struct {
 	what    T
-	last    time.Duration // of the last repeat
+	last    time.Time // of the last repeat
 	seq     uint16
 	repeats uint8
 	used    bool
@@ -74,18 +73,26 @@ func NewHistory[T any](packets int, limits Limits) *History[T] {
 
 // Put says what was sent with a sequence number.
 func (h *History[T]) Put(seq uint16, what T) {
-	e := &h.sent[int(seq)&(len(h.sent)-1)]
-	*e = entry[T]{what: what, seq: seq, used: true}
-	if int16(seq-h.newest) > 0 || !h.begunPut() {
-		h.newest = seq
+	if !h.newest.follow(seq, len(h.sent)) {
+		return
 	}
+	h.sent[int(seq)&(len(h.sent)-1)] = entry[T]{what: what, seq: seq, used: true}
 }
 
 // Again says whether a packet that a NACK names may be sent again now, and what it was.
 // With Again it counts as sent. rtt is the receiver's round-trip time, 0 when it is not
 // known.
 func (h *History[T]) Again(seq uint16, now time.Time, rtt time.Duration) (what T, verdict Verdict) {
-	return what, Unknown
+	e := &h.sent[int(seq)&(len(h.sent)-1)]
+	switch {
+	case !e.used || e.seq != seq || !h.newest.near(seq, len(h.sent)):
+		return what, Unknown
+	case int(e.repeats) >= h.limits.Repeats:
+		return what, TooOften
+	case e.repeats > 0 && now.Sub(e.last) < max(rtt, h.limits.HoldOff):
+		return what, TooSoon
+	}
+	e.last = now
+	e.repeats++
+	return e.what, Again
 }
-
-func (h *History[T]) begunPut() bool { return true }
