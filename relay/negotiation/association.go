@@ -12,10 +12,8 @@ import (
 
 // Bounds of what is kept of DTLS.
 const (
-	maxAssociations = 16
-	maxPaths        = 16
-	maxMessages     = 64
-	maxAlerts       = 16
+	maxPaths  = 16
+	maxAlerts = 16
 )
 
 // associations are the DTLS handshakes of the leg. One association may move from
@@ -24,6 +22,7 @@ const (
 // records belong to the latest seen on their path, or else to the latest of all.
 type associations struct {
 	journal *journal
+	limits  limits
 	all     []*association
 }
 
@@ -40,7 +39,7 @@ type association struct {
 	certificates             [2]*certificate
 	changed, finished        [2]bool
 	began                    time.Time
-	messages                 int
+	room                     int // for more messages in the flights
 	lastFrom                 string
 	lastMessage              string
 	keyed                    bool // media has its keys
@@ -156,10 +155,13 @@ func (d *associations) owner(t time.Time, outbound bool, p path, payload []byte)
 	} else if a := d.find(p); a != nil {
 		return a
 	}
-	if len(d.all) == maxAssociations {
+	if len(d.all) == d.limits.associations {
 		return nil
 	}
-	a := &association{began: t, client: random, clientKnown: isHello}
+	a := &association{began: t, client: random, clientKnown: isHello, room: d.limits.messages}
+	for side := range a.assemblers {
+		a.assemblers[side].MaxOpen = d.limits.openBytes
+	}
 	// A handshake of which the beginning was not seen is told by who says what
 	// only a server says.
 	fromServer := !isHello && dtls.FromServer(payload)
@@ -177,10 +179,10 @@ func (d *associations) owner(t time.Time, outbound bool, p path, payload []byte)
 // flight puts a message seen for the first time into the flights.
 func (a *association) flight(t time.Time, side int, message string) {
 	a.lastFrom, a.lastMessage = sideNames[side], message
-	if a.messages == maxMessages {
+	if a.room == 0 {
 		return
 	}
-	a.messages++
+	a.room--
 	if n := len(a.Flights); n > 0 && a.Flights[n-1].From == sideNames[side] {
 		a.Flights[n-1].Messages = append(a.Flights[n-1].Messages, message)
 		return

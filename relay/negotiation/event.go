@@ -113,6 +113,9 @@ var levels = map[string]slog.Level{
 	EventProblem:               slog.LevelWarn,
 }
 
+// Level is the event's level in logs.
+func (e Event) Level() slog.Level { return levels[e.Name] }
+
 const (
 	maxProblems = 64
 	maxText     = 512

@@ -9,16 +9,10 @@ import (
 	"github.com/callpath/callpath/relay/negotiation/wire/stun"
 )
 
-// Bounds of what is kept of ICE. RFC 8445, section 6.1.2.5, wants agents to limit
-// themselves to 100 pairs.
-const (
-	maxChecks = 2048
-	maxPairs  = 1024
-)
-
 // agent is what is known of the leg's ICE agent.
 type agent struct {
 	journal *journal
+	limits  limits
 
 	role       string
 	ufrag      [2]string // index(local)
@@ -135,7 +129,7 @@ func (a *agent) pair(p path) *pair {
 	case old != nil:
 		made.place = old.place
 		a.order[made.place] = made
-	case len(a.order) == maxPairs:
+	case len(a.order) == a.limits.pairs:
 		return nil
 	default:
 		made.place = len(a.order)
@@ -168,7 +162,7 @@ func (a *agent) request(t time.Time, q *request, m stun.Message) {
 		}
 		return
 	}
-	if len(a.checks) == maxChecks {
+	if len(a.checks) == a.limits.checks {
 		return
 	}
 	q.check = len(a.checks)

@@ -81,6 +81,9 @@ func (m *media) keyed(t time.Time, a *association) {
 		m.journal.problem(t, fmt.Sprintf("SRTP can't be verified: %v", err))
 		return
 	}
+	if m.scratch == nil {
+		m.scratch = make([]byte, maxPlaintext)
+	}
 	for _, s := range m.order {
 		set[index(s.outbound)].SetROC(s.SSRC, s.sequence.rollover())
 	}
@@ -172,7 +175,7 @@ func (k *keying) verifyRTP(m *media, outbound bool, b []byte) bool {
 	// The header's extensions are parts of b, which is not kept.
 	defer func() { clear(m.header.Extensions) }()
 	for i := range k.sets {
-		if _, err := k.sets[i][index(outbound)].DecryptRTP(m.scratch[:], b, &m.header); err == nil {
+		if _, err := k.sets[i][index(outbound)].DecryptRTP(m.scratch, b, &m.header); err == nil {
 			return true
 		}
 	}
@@ -182,7 +185,7 @@ func (k *keying) verifyRTP(m *media, outbound bool, b []byte) bool {
 // verifyRTCP is verifyRTP for SRTCP.
 func (k *keying) verifyRTCP(m *media, outbound bool, b []byte) bool {
 	for i := range k.sets {
-		if _, err := k.sets[i][index(outbound)].DecryptRTCP(m.scratch[:], b, &m.control); err == nil {
+		if _, err := k.sets[i][index(outbound)].DecryptRTCP(m.scratch, b, &m.control); err == nil {
 			return true
 		}
 	}

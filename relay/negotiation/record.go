@@ -43,6 +43,23 @@ type ICE struct {
 	Consent Consent `json:"consent"`
 }
 
+// CheckCounts counts the checks of the leg, those of them that succeeded, and the
+// peer's. What only keeps consent is not among them.
+func (i ICE) CheckCounts() (sent, answered, received int) {
+	for _, c := range i.Checks {
+		switch {
+		case c.Direction != directionName(true):
+			received++
+		case c.Result == succeeded:
+			answered++
+			sent++
+		default:
+			sent++
+		}
+	}
+	return sent, answered, received
+}
+
 // Consent counts the Binding requests that come after a pair's first success.
 type Consent struct {
 	Sent     uint64 `json:"sent"`

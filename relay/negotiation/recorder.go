@@ -24,6 +24,8 @@ type Config struct {
 	// Keys allows SRTP keys to be derived from KeyLog lines, so that packets can
 	// be verified. Keys stay in memory: no record, event or log line has them.
 	Keys bool
+	// Brief keeps less of each leg, for whoever records many at once; see limits.
+	Brief bool
 	// Now is the time of what is told without a time; time.Now when nil.
 	Now func() time.Time
 }
@@ -32,8 +34,8 @@ type Config struct {
 // interface, and what the endpoint's stacks tell. All methods may be called from
 // several goroutines at once; it has none of its own.
 //
-// Its memory is bounded, whatever it is shown: each table and list has a limit,
-// which stands as a constant beside it. What comes after a limit is reached is
+// Its memory is bounded, whatever it is shown: each table and list has a limit, which
+// stands as a constant beside it or in limits. What comes after a limit is reached is
 // not recorded, or replaces the oldest, and neither stops the rest.
 type Recorder struct {
 	cfg Config
@@ -68,6 +70,9 @@ func NewRecorder(cfg Config) *Recorder {
 	r.turn.journal = j
 	r.dtls.journal = j
 	r.srtp.journal = j
+	l := limitsOf(cfg)
+	r.requests.limit, r.srtp.limit = l.requests, l.streams
+	r.ice.limits, r.dtls.limits = l, l
 	return r
 }
 
@@ -120,6 +125,17 @@ func (r *Recorder) Stream(t time.Time, outbound bool, local, remote netip.AddrPo
 		return
 	}
 	r.plaintext(t, outbound, p, data)
+}
+
+// Relayed takes what a transport relay passed between the relayed address of an
+// allocation and a peer, as the relay sees it: the leg is that of the allocation's
+// client, and what it sends to the peer is outbound. It keeps no reference to
+// payload.
+func (r *Recorder) Relayed(t time.Time, outbound bool, relay, peer netip.AddrPort, payload []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begin(t)
+	r.payload(t, outbound, path{local: unmap(relay), remote: unmap(peer), protocol: "udp", relayed: true}, payload)
 }
 
 // begin notes the first packet.

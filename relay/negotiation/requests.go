@@ -9,11 +9,6 @@ import (
 	"github.com/callpath/callpath/relay/negotiation/wire/stun"
 )
 
-// maxRequests bounds how many requests are remembered; the oldest are forgotten.
-// A request that stays unanswered is repeated for 39.5 s (RFC 8489, section
-// 6.2.1), in which even a large agent sends fewer.
-const maxRequests = 4096
-
 // request is a STUN request with its retransmissions, and who waits for the
 // response.
 type request struct {
@@ -43,7 +38,8 @@ type requestKey struct {
 
 // requests finds the request that a response answers.
 type requests struct {
-	byID map[requestKey]*request
+	limit int
+	byID  map[requestKey]*request
 	// order is a ring of the keys in byID, oldest at next once it is full.
 	order []requestKey
 	next  int
@@ -54,13 +50,13 @@ func (q *requests) add(key requestKey, r *request) {
 		q.byID = map[requestKey]*request{}
 	}
 	q.byID[key] = r
-	if len(q.order) < maxRequests {
+	if len(q.order) < q.limit {
 		q.order = append(q.order, key)
 		return
 	}
 	delete(q.byID, q.order[q.next])
 	q.order[q.next] = key
-	q.next = (q.next + 1) % maxRequests
+	q.next = (q.next + 1) % q.limit
 }
 
 // stun takes a STUN message, of ICE, of TURN, or to a STUN server.

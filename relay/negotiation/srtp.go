@@ -11,12 +11,10 @@ import (
 	"github.com/pion/rtp"
 )
 
-// maxStreams bounds the streams of one leg, in both directions together.
-const maxStreams = 512
-
 // media is the leg's SRTP and SRTCP. Per packet it allocates nothing.
 type media struct {
 	journal *journal
+	limit   int // of streams
 
 	rates  [128]uint32 // Hz, by payload type
 	told   [128]bool   // by ClockRate
@@ -29,8 +27,9 @@ type media struct {
 	after      int
 	afterKnown bool
 
-	// scratch takes plaintext that nobody reads, header the parts of a header.
-	scratch [maxPlaintext]byte
+	// scratch takes plaintext that nobody reads, header the parts of a header. It is
+	// there once there are keys.
+	scratch []byte
 	header  rtp.Header
 	control rtcp.Header
 }
@@ -73,7 +72,7 @@ func (m *media) clock(payloadType uint8, hz uint32, told bool) {
 func (m *media) stream(ssrc uint32, outbound bool) *stream {
 	key := streamKey{ssrc, outbound}
 	s := m.byKey[key]
-	if s != nil || len(m.order) == maxStreams {
+	if s != nil || len(m.order) == m.limit {
 		return s
 	}
 	if m.byKey == nil {

@@ -71,6 +71,9 @@ const (
 // Assembler puts the fragments of one side's handshake together (RFC 6347,
 // section 4.2.3). The zero Assembler is ready.
 type Assembler struct {
+	// MaxOpen bounds the bytes of messages of which parts are missing; 0 is 128 KiB.
+	MaxOpen int
+
 	open  map[uint16]*assembly
 	bytes int
 	done  [maxSequence]bool
@@ -158,7 +161,11 @@ func (a *Assembler) assembly(m Message, length int) (*assembly, error) {
 		}
 		return open, nil
 	}
-	if len(a.open) == maxOpen || a.bytes+length > maxOpenBytes {
+	most := a.MaxOpen
+	if most == 0 {
+		most = maxOpenBytes
+	}
+	if len(a.open) == maxOpen || a.bytes+length > most {
 		return nil, ErrTooLarge
 	}
 	if a.open == nil {
