@@ -14,7 +14,7 @@ import (
 
 // Bounds of a scenario.
 const (
-	maxSteps   = 64
+	maxSteps   = 256
 	maxBefore  = 64
 	minTimeout = time.Second
 	maxTimeout = 10 * time.Minute
@@ -126,6 +126,15 @@ func (c *checker) check() {
 		c.checkChange(fmt.Sprintf("before[%d]", i), &c.s.Before[i], changing, true)
 	}
 	c.checkRelay()
+	c.policies("policies", &c.s.Policies)
+	c.duration("lobby-timeout", c.s.LobbyTimeout, time.Millisecond, maxTimeout)
+	if !c.s.Conference() {
+		for _, key := range []string{"policies", "lobby-timeout"} {
+			if c.has(key) {
+				c.report(key, "is of meetings, and this scenario is a call between two")
+			}
+		}
+	}
 	c.checkSteps(changing)
 	c.checkExpect()
 }

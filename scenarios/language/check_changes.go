@@ -11,15 +11,22 @@ import (
 )
 
 // changeKinds are the keys of a change, in the order of the model.
-var changeKinds = []string{"link", "block", "unblock", "nat", "move"}
+var changeKinds = []string{"link", "block", "unblock", "nat", "move", "stop", "start", "hang"}
+
+// serviceKinds are the changes of services, which run only once the steps begin.
+var serviceKinds = []string{"stop", "start", "hang"}
 
 // checkChange validates a change against the network as it will be at that point,
 // and applies what later changes can refer to. n is nil when there is no network
 // to look at.
 func (c *checker) checkChange(path string, change *Change, n *topology.Network, before bool) {
+	valid := changeKinds
+	if before {
+		valid = slices.DeleteFunc(slices.Clone(changeKinds), func(kind string) bool { return slices.Contains(serviceKinds, kind) })
+	}
 	switch keys := c.d.Keys(path); {
 	case len(keys) == 0:
-		c.report(path, "the change changes nothing; wanted a mapping with one key", changeKinds...)
+		c.report(path, "the change changes nothing; wanted a mapping with one key", valid...)
 		return
 	case len(keys) > 1:
 		c.report(path, fmt.Sprintf("the change has the keys %s; wanted one", strings.Join(keys, ", ")))
@@ -28,6 +35,11 @@ func (c *checker) checkChange(path string, change *Change, n *topology.Network, 
 	if change.NAT != nil && !before {
 		c.report(path+".nat", "a NAT cannot be replaced while the call goes on; write it under before")
 		return
+	}
+	for key, service := range map[string]*Service{"stop": change.Stop, "start": change.Start, "hang": change.Hang} {
+		if service != nil {
+			c.checkServing(path+"."+key, service, n, before)
+		}
 	}
 	switch {
 	case n == nil:
@@ -41,6 +53,25 @@ func (c *checker) checkChange(path string, change *Change, n *topology.Network, 
 		c.checkNAT(path+".nat", change.NAT, n)
 	case change.Move != nil:
 		c.checkMove(path+".move", change.Move, n)
+	}
+}
+
+// checkServing wants a host on which a service of the provider's runs.
+func (c *checker) checkServing(path string, s *Service, n *topology.Network, before bool) {
+	if before {
+		c.report(path, "nothing has been started yet; write it as a step")
+		return
+	}
+	if !c.s.Conference() {
+		c.report(path, "services end in conferences only, whose clients find their way back")
+		return
+	}
+	if n == nil {
+		return
+	}
+	if h := n.Host(s.Host); h == nil || !serves(h.Role) {
+		c.report(path, fmt.Sprintf("no service runs on a host %q", s.Host),
+			hostsWith(n, topology.TransportRelay, topology.MediaProcessor, topology.SignalingController)...)
 	}
 }
 

@@ -79,6 +79,11 @@ func (c *checker) checkExpect() {
 		c.checkOneExpect(path, &one)
 		e.Participants[name] = one
 	}
+	c.checkConferenceExpect()
+	if c.s.Conference() {
+		c.checkConferenceOutcome()
+		return
+	}
 	c.checkOutcome()
 	if len(c.s.Participants) == 2 {
 		c.contradictions()
@@ -98,6 +103,19 @@ func (c *checker) checkOneExpect(path string, e *ParticipantExpect) {
 		}
 	}
 	c.checkPair(path+".pair", e.Pair)
+	for _, list := range []struct {
+		key   string
+		names *[]string
+	}{{"hears", &e.Hears}, {"sees", &e.Sees}, {"slides", &e.Slides}} {
+		at := path + "." + list.key
+		c.people(at, *list.names)
+		if len(*list.names) == 0 && c.has(at) {
+			*list.names = []string{} // nobody, which is more than nothing said
+		}
+	}
+	if n := c.s.Network; e.Processor != "" && n != nil && !slices.ContainsFunc(n.HostsWith(topology.MediaProcessor), func(h *topology.Host) bool { return h.Name == e.Processor }) {
+		c.report(path+".processor", fmt.Sprintf("no media processor %q", e.Processor), hostsWith(n, topology.MediaProcessor)...)
+	}
 	c.word(path+".protocol", e.Protocol, transports...)
 	if e.RelayPort == 0 && c.has(path+".relay-port") {
 		c.report(path+".relay-port", "0 is not a port; wanted a number from 1 to 65535")
@@ -159,7 +177,7 @@ type keyedRange struct {
 func (e *ParticipantExpect) ranges() []keyedRange {
 	return []keyedRange{
 		{"dtls-retransmissions", e.Retransmitted}, {"loss", e.Loss}, {"rtt", e.RTT}, {"jitter", e.Jitter}, {"mos", e.MOS},
-		{"bitrate", e.Bitrate}, {"freezes", e.Freezes}, {"gap", e.Gap}, {"restarts", e.Restarts},
+		{"bitrate", e.Bitrate}, {"freezes", e.Freezes}, {"gap", e.Gap}, {"restarts", e.Restarts}, {"rejoins", e.Rejoins},
 	}
 }
 
@@ -193,6 +211,16 @@ func (c *checker) checkOutcome() {
 		what := map[need]string{needAnswer: "an answer", needMedia: "media"}[needs[key]]
 		c.report(path, fmt.Sprintf("contradicts call: %s, which has no %s", e.Call, strings.TrimPrefix(what, "an ")))
 	}
+}
+
+func hostsWith(n *topology.Network, roles ...topology.Role) []string {
+	var names []string
+	for _, role := range roles {
+		for _, h := range n.HostsWith(role) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
 }
 
 func flowNames(flows []topology.Flow) []string {

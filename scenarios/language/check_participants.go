@@ -6,16 +6,18 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callpath/callpath/signaling/meeting/policy"
 	"github.com/callpath/callpath/topology"
 )
 
 // The words of a participant. Those of other packages are repeated here, because
 // the language is below them.
 var (
-	clients     = []string{"acs", "teams"}
+	clients     = []string{string(policy.ACS), string(policy.Teams), string(policy.Phone)}
+	people      = []string{string(policy.Member), string(policy.Guest), string(policy.Trusted), string(policy.Anonymous)}
 	audioCodecs = []string{"opus", "pcmu"}
 	videoCodecs = []string{"vp8", "h264"}
-	policies    = []string{"all", "relay"}
+	icePolicies = []string{"all", "relay"}
 	transports  = []string{"udp", "tcp", "tls"}
 	promises    = []string{"right", "wrong"}
 	credentials = []string{"valid", "expired", "forged"}
@@ -47,8 +49,11 @@ var suites = map[string][]string{
 }
 
 func (c *checker) checkParticipants() {
-	if n := len(c.d.Keys("participants")); n != 2 {
+	switch n := len(c.d.Keys("participants")); {
+	case !c.s.Conference() && n != 2:
 		c.report("participants", fmt.Sprintf("%d participants; a one-to-one call has 2", n))
+	case c.s.Conference() && (n < 1 || n > maxPeople):
+		c.report("participants", fmt.Sprintf("%d participants; wanted 1 to %d", n, maxPeople))
 	}
 	byHost := map[string]string{}
 	for i := range c.s.Participants {
@@ -102,7 +107,7 @@ func (c *checker) checkParticipant(path string, p *Participant) {
 			c.report(path+".media", fmt.Sprintf("two codecs for %s; wanted one of %s", kind.name, strings.Join(kind.codecs, ", ")))
 		}
 	}
-	c.word(path+".ice", p.ICE, policies...)
+	c.word(path+".ice", p.ICE, icePolicies...)
 	c.words(path+".transports", p.Transports, transports...)
 	c.words(path+".srtp-profiles", p.SRTPProfiles, profileWords()...)
 	c.word(path+".fingerprint", p.Fingerprint, promises...)
@@ -117,6 +122,34 @@ func (c *checker) checkParticipant(path string, p *Participant) {
 		}
 	}
 	c.checkDTLS(path+".dtls", p)
+	c.checkOfConference(path, p)
+}
+
+// checkOfConference validates what only a participant of a conference has, or only
+// one of a call.
+func (c *checker) checkOfConference(path string, p *Participant) {
+	c.word(path+".person", p.Person, people...)
+	c.word(path+".screen", p.Screen, videoCodecs...)
+	if p.Slots < 0 || p.Slots > maxPeople || p.Slots == 0 && c.has(path+".slots") {
+		c.report(path+".slots", fmt.Sprintf("%d slots; wanted 1 to %d", p.Slots, maxPeople))
+	}
+	if c.s.Conference() {
+		if p.stack() == "v2" {
+			c.report(path+".dtls.stack", "the older endpoint takes part in calls of two only", "v3")
+		}
+		if c.has(path + ".ask-permission-for") {
+			c.report(path+".ask-permission-for", "is asked beside a call of two only")
+		}
+		return
+	}
+	if p.Client == string(policy.Phone) {
+		c.report(path+".client", "callers from the telephone network are in meetings only", "acs", "teams")
+	}
+	for _, key := range []string{"person", "screen", "mix", "slots"} {
+		if at := path + "." + key; c.has(at) {
+			c.report(at, "is of a conference, and this scenario is a call between two")
+		}
+	}
 }
 
 func (c *checker) checkDTLS(path string, p *Participant) {

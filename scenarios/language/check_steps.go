@@ -41,7 +41,8 @@ var stepOrder = map[string]map[phase]phase{
 }
 
 // kinds are the steps' keys, in the order of the model.
-var kinds = []string{"call", "answer", "reject", "connect", "hold", "resume", "mute", "unmute", "hangup", "restart-ice", "wait", "change"}
+var kinds = append([]string{"call", "answer", "reject", "connect", "hold", "resume", "mute", "unmute", "hangup", "restart-ice", "wait", "change"},
+	conferenceOnly...)
 
 // one is the participant of a step that has one, and the path to its name.
 func (s Step) one() (path, name string, ok bool) {
@@ -51,7 +52,7 @@ func (s Step) one() (path, name string, ok bool) {
 	case s.Reject != nil:
 		return ".reject", s.Reject.By, true
 	}
-	for _, one := range []*One{s.Hold, s.Resume, s.Mute, s.Unmute, s.Hangup, s.Restart} {
+	for _, one := range []*One{s.Hold, s.Resume, s.Mute, s.Unmute, s.Hangup, s.Restart, s.Leave, s.End} {
 		if one != nil {
 			return "." + s.Kind(), one.By, true
 		}
@@ -90,6 +91,10 @@ func (c *checker) checkSteps(n *topology.Network) {
 		c.report("steps", fmt.Sprintf("%d steps; wanted at most %d", len(steps), maxSteps))
 		return
 	}
+	if c.s.Conference() {
+		c.checkConference(n)
+		return
+	}
 	play := &played{off: map[string]bool{}}
 	for i := range steps {
 		c.checkStep(fmt.Sprintf("steps[%d]", i), &steps[i], play, n)
@@ -97,27 +102,41 @@ func (c *checker) checkSteps(n *topology.Network) {
 	if !slices.ContainsFunc(steps, func(s Step) bool { return s.Call != nil }) {
 		c.report("steps", "nobody calls; wanted a step such as call: {from: alice, to: bob}")
 	}
+	c.checkWaits(play.waited)
+}
+
+// checkWaits compares what the steps wait for with the timeout.
+func (c *checker) checkWaits(waited time.Duration) {
 	limit := time.Duration(c.s.Timeout)
 	if limit == 0 {
 		limit = defaultTimeout
 	}
-	if play.waited >= limit {
-		c.report("steps", fmt.Sprintf("the steps wait for %s in all; wanted less than the timeout of %s", play.waited, limit))
+	if waited >= limit {
+		c.report("steps", fmt.Sprintf("the steps wait for %s in all; wanted less than the timeout of %s", waited, limit))
 	}
 }
 
-func (c *checker) checkStep(path string, s *Step, play *played, n *topology.Network) {
+// oneKey wants a step to do one thing that there is.
+func (c *checker) oneKey(path string, s *Step) (kind string, ok bool) {
 	switch keys := c.d.Keys(path); {
 	case len(keys) == 0:
 		c.report(path, "the step does nothing; wanted a mapping with one key", kinds...)
-		return
 	case len(keys) > 1:
 		c.report(path, fmt.Sprintf("the step has the keys %s; wanted one: each step does one thing", strings.Join(keys, ", ")))
+	default:
+		kind = s.Kind()
+	}
+	return kind, kind != "" // an unknown key was reported
+}
+
+func (c *checker) checkStep(path string, s *Step, play *played, n *topology.Network) {
+	kind, ok := c.oneKey(path, s)
+	if !ok {
 		return
 	}
-	kind := s.Kind()
-	if kind == "" {
-		return // an unknown key, which was reported
+	if slices.Contains(conferenceOnly, kind) {
+		c.report(path, fmt.Sprintf("%s is a step of a conference; this scenario is a call between two", kind), inPhase(play.phase)...)
+		return
 	}
 	next, ok := stepOrder[kind][play.phase]
 	if !ok {
@@ -136,18 +155,26 @@ func (c *checker) checkStep(path string, s *Step, play *played, n *topology.Netw
 		c.checkCall(path+".call", s.Call)
 		play.callee = s.Call.To
 	case s.Connect != nil:
-		c.duration(path+".connect.within", s.Connect.Within, time.Millisecond, maxWait)
-		if within := time.Duration(s.Connect.Within); within < 0 || within > maxWait {
-			c.report(path+".connect", fmt.Sprintf("%q is out of bounds; wanted from 1ms to %s", within, maxWait))
-		}
+		c.checkConnect(path, s.Connect)
 	case s.Wait != nil:
-		if d := time.Duration(s.Wait.For); d <= 0 || d > maxWait {
-			c.report(path+".wait", fmt.Sprintf("%q is out of bounds; wanted more than 0s and at most %s", d, maxWait))
-		}
-		play.waited += min(time.Duration(s.Wait.For), maxWait)
+		play.waited += c.checkWait(path, s.Wait)
 	case s.Change != nil:
 		c.checkChange(path+".change", s.Change, n, false)
 	}
+}
+
+func (c *checker) checkConnect(path string, connect *Connect) {
+	c.duration(path+".connect.within", connect.Within, time.Millisecond, maxWait)
+	if within := time.Duration(connect.Within); within < 0 || within > maxWait {
+		c.report(path+".connect", fmt.Sprintf("%q is out of bounds; wanted from 1ms to %s", within, maxWait))
+	}
+}
+
+func (c *checker) checkWait(path string, wait *Wait) time.Duration {
+	if d := time.Duration(wait.For); d <= 0 || d > maxWait {
+		c.report(path+".wait", fmt.Sprintf("%q is out of bounds; wanted more than 0s and at most %s", d, maxWait))
+	}
+	return min(time.Duration(wait.For), maxWait)
 }
 
 // inPhase are the steps that may be in a phase.
@@ -177,12 +204,20 @@ func (c *checker) checkOne(path, kind, name string, play *played) {
 	if (kind == "answer" || kind == "reject") && play.callee != "" && name != play.callee {
 		c.report(at, fmt.Sprintf("%q is not called", name), play.callee)
 	}
-	if p, ok := pairs[kind]; ok {
-		state := p.state + " " + name
-		if play.off[state] == p.begins {
-			words := map[bool]string{true: "already", false: "not"}
-			c.report(at, fmt.Sprintf("%s is %s %s", name, words[p.begins], p.state))
-		}
-		play.off[state] = p.begins
+	if kind == "reject" && c.has(path+".who") {
+		c.report(path+".who", "is of the lobby of a conference; this scenario is a call between two")
 	}
+	if p, ok := pairs[kind]; ok {
+		c.checkPaired(at, name, p.state, p.begins, play.off)
+	}
+}
+
+// checkPaired wants what begins not to have begun, and what ends to have.
+func (c *checker) checkPaired(at, name, what string, begins bool, off map[string]bool) {
+	state := what + " " + name
+	if off[state] == begins {
+		words := map[bool]string{true: "already", false: "not"}
+		c.report(at, fmt.Sprintf("%s is %s %s", name, words[begins], what))
+	}
+	off[state] = begins
 }

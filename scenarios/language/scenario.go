@@ -1,7 +1,9 @@
 package language
 
 import (
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/callpath/callpath/topology"
 )
@@ -25,6 +27,11 @@ type Scenario struct {
 	Before []Change `yaml:"before,omitempty"`
 	// Relay configures the transport relay.
 	Relay Relay `yaml:"relay,omitempty"`
+	// Policies are those of the organisation, when the steps begin.
+	Policies Policies `yaml:"policies,omitempty"`
+	// LobbyTimeout is how long somebody waits in a lobby at most; the controller's
+	// default, which is longer than any run, when zero.
+	LobbyTimeout Duration `yaml:"lobby-timeout,omitempty"`
 	// Participants are in the order of the file's mapping.
 	Participants []Participant `yaml:"-"`
 	Steps        []Step        `yaml:"steps"`
@@ -64,11 +71,23 @@ type Participant struct {
 	Name string `yaml:"-"`
 	// Host is a client host of the network.
 	Host string `yaml:"host"`
-	// Client is "acs" (when absent) or "teams".
+	// Client is "acs" (when absent), "teams", or, in a meeting without media,
+	// "pstn" for a caller from the telephone network.
 	Client string `yaml:"client,omitempty"`
+	// Person is what somebody is to the organisation of the meetings: member,
+	// guest, trusted or anonymous. When absent, users of Teams are members, and all
+	// others anonymous.
+	Person string `yaml:"person,omitempty"`
 	// Media are what it sends: opus, pcmu, vp8 or h264; opus and vp8 when
 	// absent.
 	Media []string `yaml:"media,omitempty"`
+	// Screen is the codec of a screen that it shares beside, in a conference.
+	Screen string `yaml:"screen,omitempty"`
+	// Mix asks the media processor for one mixed stream of audio.
+	Mix bool `yaml:"mix,omitempty"`
+	// Slots is how many others of each kind of media it takes at once; all when
+	// zero.
+	Slots int `yaml:"slots,omitempty"`
 	// ICE is "all" (when absent) or "relay" (RFC 8829, section 3.5.3).
 	ICE string `yaml:"ice,omitempty"`
 	// Transports are those tried towards the relay, of udp, tcp and tls; all
@@ -126,37 +145,36 @@ type Step struct {
 	Wait    *Wait   `yaml:"wait,omitempty"`
 	Change  *Change `yaml:"change,omitempty"`
 
+	// Meeting and Group make a conference, Join and Leave are a participant's own
+	// wish; see their types. Reject, above, is also for the lobby.
+	Meeting *Meeting `yaml:"meeting,omitempty"`
+	Group   *Group   `yaml:"group,omitempty"`
+	Join    *Join    `yaml:"join,omitempty"`
+	Leave   *One     `yaml:"leave,omitempty"`
+	Admit   *Admit   `yaml:"admit,omitempty"`
+	Remove  *Remove  `yaml:"remove,omitempty"`
+	Role    *Role    `yaml:"role,omitempty"`
+	// Options is the organizer's change, Policies the administrator's.
+	Options  *SetOptions `yaml:"options,omitempty"`
+	Policies *Policies   `yaml:"policies,omitempty"`
+	// End ends the meeting for all.
+	End    *One    `yaml:"end,omitempty"`
+	Chat   *Chat   `yaml:"chat,omitempty"`
+	Edit   *Edit   `yaml:"edit,omitempty"`
+	Delete *Delete `yaml:"delete,omitempty"`
+
 	// Line is where the step stands in the file.
 	Line int `yaml:"-"`
 }
 
 // Kind is the step's key in the file.
 func (s Step) Kind() string {
-	switch {
-	case s.Call != nil:
-		return "call"
-	case s.Answer != nil:
-		return "answer"
-	case s.Reject != nil:
-		return "reject"
-	case s.Connect != nil:
-		return "connect"
-	case s.Hold != nil:
-		return "hold"
-	case s.Resume != nil:
-		return "resume"
-	case s.Mute != nil:
-		return "mute"
-	case s.Unmute != nil:
-		return "unmute"
-	case s.Hangup != nil:
-		return "hangup"
-	case s.Restart != nil:
-		return "restart-ice"
-	case s.Wait != nil:
-		return "wait"
-	case s.Change != nil:
-		return "change"
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Pointer && !f.IsNil() {
+			kind, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+			return kind
+		}
 	}
 	return ""
 }
@@ -171,10 +189,11 @@ type (
 	Answer struct {
 		By string `yaml:"by"`
 	}
-	// Reject declines the invite.
+	// Reject declines the invite; with Who, By sends somebody away from the lobby.
 	Reject struct {
 		By     string `yaml:"by"`
 		Reason string `yaml:"reason,omitempty"`
+		Who    Who    `yaml:"who,omitempty"`
 	}
 	// Connect waits for media on both sides.
 	Connect struct {
@@ -204,6 +223,11 @@ type Change struct {
 	NAT *NATChange `yaml:"nat,omitempty"`
 	// Move puts a host into another network; its participant restarts ICE.
 	Move *MoveChange `yaml:"move,omitempty"`
+	// Stop ends the service on a host at once, as a crash does, and Start starts it
+	// anew; Hang leaves it there, but it takes and gives no packet any more.
+	Stop  *Service `yaml:"stop,omitempty"`
+	Start *Service `yaml:"start,omitempty"`
+	Hang  *Service `yaml:"hang,omitempty"`
 }
 
 type (
@@ -292,6 +316,18 @@ type Expect struct {
 	// Violations is the number of violations; absent is zero for a call that is
 	// expected to connect.
 	Violations *int `yaml:"violations,omitempty"`
+	// ProcessorAllocated false demands that the media processor was used, and never
+	// asked the relay for an allocation of its own.
+	ProcessorAllocated *bool `yaml:"processor-allocated,omitempty"`
+	// ProcessorUsed is true when media went through a media processor.
+	ProcessorUsed *bool `yaml:"processor-used,omitempty"`
+	// LobbyCrossed false demands that somebody waited in a lobby, and that no packet
+	// of media and no message of a chat reached or left a person there.
+	LobbyCrossed *bool `yaml:"lobby-crossed,omitempty"`
+	// Meetings are those of meetings and group calls, by name, Messages those of
+	// the chat.
+	Meetings map[string]MeetingExpect `yaml:"meetings,omitempty"`
+	Messages map[string]MessageExpect `yaml:"messages,omitempty"`
 
 	Each         ParticipantExpect            `yaml:",inline"`
 	Participants map[string]ParticipantExpect `yaml:"participants,omitempty"`
@@ -311,6 +347,15 @@ type ParticipantExpect struct {
 	Protocol  string `yaml:"protocol,omitempty"`
 	RelayPort uint16 `yaml:"relay-port,omitempty"`
 	Relayed   *bool  `yaml:"relayed,omitempty"`
+	// Processor is the host of the media processor that its media went to first.
+	Processor string `yaml:"processor,omitempty"`
+	// Hears, Sees and Slides are those whose audio, video and shared screen it
+	// received, by packets that were decrypted and found equal to what was sent.
+	Hears  []string `yaml:"hears,omitempty"`
+	Sees   []string `yaml:"sees,omitempty"`
+	Slides []string `yaml:"slides,omitempty"`
+	// Rejoins counts the times that it joined again after its media had failed.
+	Rejoins *Range `yaml:"rejoins,omitempty"`
 	// The negotiation, as the wire showed it, with IANA names.
 	DTLSVersion   string `yaml:"dtls-version,omitempty"`
 	CipherSuite   string `yaml:"cipher-suite,omitempty"`

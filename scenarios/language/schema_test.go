@@ -140,6 +140,10 @@ func (c *comparison) structure(typ reflect.Type, schema map[string]any, path str
 
 // value follows a field's type down to the structs in it.
 func (c *comparison) value(typ reflect.Type, schema map[string]any, path string) {
+	switch typ.Name() {
+	case "Who", "Course", "Settings":
+		return // forms of their own
+	}
 	switch typ.Kind() {
 	case reflect.Pointer:
 		c.value(typ.Elem(), schema, path)
