@@ -25,6 +25,9 @@ type Config struct {
 	Drain       Duration     `yaml:"drain"`
 	Log         Log          `yaml:"log"`
 
+	// NegotiationLog is a file, or "-" for the server's own log.
+	NegotiationLog string `yaml:"negotiation-log"`
+
 	// optional is true when Listen is the default, of which one family may not
 	// exist on the machine.
 	optional bool
@@ -172,6 +175,9 @@ func (c *Config) read(file string, p *places) error {
 		return err
 	}
 	p.file = d
+	if f := &c.NegotiationLog; *f != "" && *f != toLog && !filepath.IsAbs(*f) {
+		*f = filepath.Join(filepath.Dir(file), *f)
+	}
 	paths := []*string{&c.State, &c.Certificate.Chain, &c.Certificate.Key}
 	for i := range c.Relay.Secrets {
 		paths = append(paths, &c.Relay.Secrets[i])

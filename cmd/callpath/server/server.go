@@ -38,6 +38,9 @@ type Server struct {
 	controller *signaling.Controller
 	admin      net.Listener
 
+	// negotiation is nil without a negotiation log.
+	negotiation *negotiationLog
+
 	phase atomic.Value // phase
 	// reloading is held while material is loaded and given out.
 	reloading sync.Mutex
@@ -157,6 +160,10 @@ func (s *Server) newRelay(m *material) (*turn.Server, error) {
 	}
 	cfg.Log = s.log.With("part", "relay")
 	cfg.EventLog = slog.New(slog.DiscardHandler) // the audit has them
+	if s.negotiation, err = s.cfg.newNegotiationLog(s.log); err != nil {
+		return nil, err
+	}
+	s.negotiation.watch(&cfg)
 	return turn.New(cfg)
 }
 
@@ -250,6 +257,7 @@ func (s *Server) close() error {
 	if s.relay != nil {
 		errs = append(errs, s.relay.Close())
 	}
+	errs = append(errs, s.negotiation.close())
 	if s.sockets != nil {
 		s.sockets.close()
 	}

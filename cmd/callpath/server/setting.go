@@ -80,6 +80,7 @@ func Settings() []Setting {
 		{"admin.listen", "address and port of the admin endpoint", 0},
 		{"admin.pprof", "serve /debug/pprof on the admin endpoint", toggle},
 		{"drain", "how long SIGTERM leaves live allocations", 0},
+		{"negotiation-log", "file for what the relay sees of ICE, DTLS and SRTP; - is the log", 0},
 		{"log.format", "text or json", 0},
 		{"log.level", "debug, info, warn, error or off", 0},
 	} {

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/callpath/callpath/relay/negotiation/relaylog"
+	"github.com/callpath/callpath/relay/turn"
+)
+
+// negotiationLog writes what the relay sees of ICE, DTLS and SRTP. Nil is no log.
+type negotiationLog struct {
+	log  *relaylog.Log
+	file *os.File // nil when the server's own log is written to
+}
+
+// toLog, as the value of negotiation-log, is the server's own log.
+const toLog = "-"
+
+// newNegotiationLog opens the log that the configuration names; nil when it names
+// none.
+func (c *Config) newNegotiationLog(log *slog.Logger) (*negotiationLog, error) {
+	n := &negotiationLog{}
+	var handler slog.Handler
+	switch c.NegotiationLog {
+	case "":
+		return nil, nil
+	case toLog:
+		handler = log.With("part", "negotiation").Handler()
+	default:
+		// Addresses and who talked when are nobody else's business.
+		f, err := os.OpenFile(c.NegotiationLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("negotiation-log: %w", err)
+		}
+		n.file = f
+		handler = slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug})
+	}
+	run := make([]byte, 4)
+	_, _ = rand.Read(run) // never fails
+	n.log = relaylog.New(relaylog.Config{Handler: handler, Run: hex.EncodeToString(run)})
+	return n, nil
+}
+
+// watch has the relay tell the log.
+func (n *negotiationLog) watch(cfg *turn.Config) {
+	if n == nil {
+		return
+	}
+	next := cfg.OnEvent
+	cfg.OnEvent = func(e turn.Event) {
+		switch e.Kind {
+		case turn.AllocationCreated:
+			n.log.Allocated(e.Relay, string(e.Transport))
+		case turn.AllocationDeleted:
+			n.log.Deleted(e.Relay)
+		}
+		next(e)
+	}
+	cfg.Watch = func(r turn.Relayed) bool {
+		return n.log.Payload(r.Time, r.Relay, r.Peer, r.ToPeer, r.Payload)
+	}
+}
+
+// close writes what is left. The relay must be closed before.
+func (n *negotiationLog) close() error {
+	if n == nil {
+		return nil
+	}
+	n.log.Close()
+	if n.file == nil {
+		return nil
+	}
+	return n.file.Close()
+}
