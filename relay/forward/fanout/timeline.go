@@ -99,6 +99,16 @@ func (t *Timeline) Map(seq uint16, timestamp uint32) (outSeq uint16, outTimestam
 	return outSeq, outTimestamp, true
 }
 
+// Time returns what a timestamp of the current source is at the receiver, as sender reports
+// (RFC 3550, section 6.4.1) need it. ok is false before the first packet, and from a
+// switch to the first packet after it.
+func (t *Timeline) Time(timestamp uint32) (out uint32, ok bool) {
+	if t.next == first || t.next == changed {
+		return 0, false
+	}
+	return timestamp + t.timeBy, true
+}
+
 // begin sets the offsets so that a packet is the next one of the stream.
 func (t *Timeline) begin(seq uint16, timestamp uint32) {
 	t.from, t.seqBy = seq, t.seq+1-seq

@@ -215,3 +215,27 @@ func TestTimelineGivesEachNumberOnce(t *testing.T) {
 		}
 	}
 }
+
+// Reports speak of the time of packets that were not sent, too; what they say is what a
+// packet would have had.
+func TestTimelineTime(t *testing.T) {
+	line := fanout.NewTimeline(1, 5000)
+	want := func(timestamp, want uint32, wantOK bool) {
+		t.Helper()
+		if got, ok := line.Time(timestamp); got != want || ok != wantOK {
+			t.Errorf("%d: got %d, %v; want %d, %v", timestamp, got, ok, want, wantOK)
+		}
+	}
+	want(0, 0, false)
+	line.Map(10, 1000)
+	want(1960, 5960, true)
+	line.Mute()
+	want(2920, 6920, true)
+	line.Unmute()
+	want(2920, 6920, true)
+	line.Switch(960)
+	want(2920, 0, false)
+	line.Map(99, 0xffffff00)
+	want(0xffffff00, 5960, true)
+	want(0, 6216, true)
+}
