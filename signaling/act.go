@@ -205,8 +205,12 @@ func (c *Controller) step(k *call, event callstate.Event, about *user, reason st
 	}
 }
 
-// lose ends the calls of a user whose WebSocket did not come back.
+// lose ends the calls of a user whose WebSocket did not come back, and takes them out
+// of meetings.
 func (c *Controller) lose(u *user) {
+	for _, k := range u.conferences {
+		c.background(func() { c.depart(k, u) })
+	}
 	for _, k := range slices.Clone(u.calls) {
 		c.step(k, callstate.Lost, u, fmt.Sprintf("the connection of %s was lost", u.id))
 	}

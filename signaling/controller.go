@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/callpath/callpath/signaling/meeting"
 	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
@@ -112,6 +113,19 @@ type Limits struct {
 	// Users is how many users there may be at once when a Verifier brings
 	// them; 10,000. Those who have left and have no calls make room.
 	Users int
+
+	// LobbyTimeout is the longest wait in a lobby; 30 minutes.
+	LobbyTimeout time.Duration
+	// KeepMeetings is how long a meeting that has ended can be read, and its chat;
+	// 24 hours. A group call in which nobody is, is kept for KeepEnded.
+	KeepMeetings time.Duration
+	// Meetings is how many meetings and group calls there may be, with those that
+	// have ended and are kept; 10,000. MeetingsPerUser is how many of them one
+	// user may have made; 200.
+	Meetings, MeetingsPerUser int
+	// MeetingsAtOnce is how many meetings and group calls a user may be in, or wait
+	// for; 4.
+	MeetingsAtOnce int
 }
 
 // Controller is the signaling controller. It is safe for concurrent use; whoever
@@ -122,8 +136,14 @@ type Controller struct {
 	// ctx is the parent of every WebSocket's; Close ends it.
 	ctx    context.Context
 	cancel context.CancelFunc
-	// running counts WebSockets and timers.
+	// running counts WebSockets, timers and what runs in the background.
 	running sync.WaitGroup
+
+	// ruling is held while the policies change, and shared while a meeting is made;
+	// grouping is held while a group call is looked up or made. Both come before a
+	// conference's turn, and that before mu.
+	ruling   sync.RWMutex
+	grouping sync.Mutex
 
 	// mu guards everything below and what hangs from it: the whole state is
 	// under one lock, so that events have one order. Nothing that waits is done
@@ -135,8 +155,14 @@ type Controller struct {
 	tokens   tokens
 	calls    map[string]*call
 	timers   map[*timer]struct{}
-	misses   misses
-	swept    time.Time // when makeRoom last looked
+	policies Policies
+	// conferences are by ID; total and owned, by who made them, count also those
+	// that are just being made.
+	conferences map[string]*conference
+	total       int
+	owned       map[string]int
+	misses      misses
+	swept       time.Time // when makeRoom last looked
 }
 
 // NewController checks cfg and returns a controller, which serves nothing until
@@ -170,7 +196,15 @@ func NewController(cfg Config) (*Controller, error) {
 		users:  map[string]*user{},
 		calls:  map[string]*call{},
 		timers: map[*timer]struct{}{},
+
+		conferences: map[string]*conference{},
+		owned:       map[string]int{},
 	}
+	var err error
+	if c.cfg.Policies, err = cfg.Policies.complete(); err != nil {
+		return nil, err
+	}
+	c.policies = c.cfg.Policies
 	c.tokens = tokens{lifetime: cfg.Limits.TokenLifetime, perUser: cfg.Limits.TokensPerUser, byHash: map[tokenHash]*grant{}}
 	for _, u := range cfg.Users {
 		known, err := newUser(u, cfg.Limits.Queue, cfg.Rand)
@@ -192,6 +226,9 @@ func NewController(cfg Config) (*Controller, error) {
 	c.cfg.Users = nil // they hold the secrets
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.handler = c.routes()
+	if err := c.restore(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return c, nil
 }
 
@@ -229,6 +266,8 @@ func (l *Limits) complete() error {
 		{"ReconnectGrace", &l.ReconnectGrace, 30 * time.Second},
 		{"KeepEnded", &l.KeepEnded, 5 * time.Minute},
 		{"PingInterval", &l.PingInterval, 15 * time.Second},
+		{"LobbyTimeout", &l.LobbyTimeout, meeting.DefaultLobbyTimeout},
+		{"KeepMeetings", &l.KeepMeetings, 24 * time.Hour},
 	} {
 		if *f.field < 0 {
 			return fmt.Errorf("signaling: Limits.%s is %s, wanted 0 or more", f.name, *f.field)
@@ -249,6 +288,9 @@ func (l *Limits) complete() error {
 		{"CallsPerUser", &l.CallsPerUser, 1, 1},
 		{"TokensPerUser", &l.TokensPerUser, 8, 1},
 		{"Users", &l.Users, 10_000, 1},
+		{"Meetings", &l.Meetings, 10_000, 1},
+		{"MeetingsPerUser", &l.MeetingsPerUser, 200, 1},
+		{"MeetingsAtOnce", &l.MeetingsAtOnce, 4, 1},
 	} {
 		if *f.field == 0 {
 			*f.field = f.standard

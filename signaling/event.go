@@ -8,6 +8,7 @@ import (
 
 	"github.com/callpath/callpath/signaling/callstate"
 	"github.com/callpath/callpath/signaling/meeting"
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // EventKind says what happened at the controller.
@@ -88,6 +89,12 @@ const (
 	ruleParticipant = "participant" // only a call's two participants reach it
 	ruleDTLSSRTP    = "dtls-srtp"   // no media but over DTLS-SRTP
 	ruleReservation = "reservation" // a call ID is used by whom it was reserved for
+
+	// Of meetings and group calls, beside the policies and options of package policy.
+	rulePolicies   = "policies"         // an administrator replaces them
+	ruleRole       = policy.RuleRole    // what somebody's role in the meeting allows
+	ruleKind       = "kind"             // only members of the organisation schedule meetings
+	ruleProcessing = "processing-needs" // what needs no media processor gets none
 )
 
 // emit logs an event and hands it out. c.mu is held, which is what makes the

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"unicode"
@@ -89,23 +90,31 @@ func (c *Controller) getICEServers(w http.ResponseWriter, r *http.Request) {
 	c.sendICEServers(w, by, e, p)
 }
 
-// postICEServers gives credentials for the user's next call, whose ID it
-// reserves. Asked again before that call, it gives the same ID, so that it needs
-// no request ID.
+// postICEServers gives credentials for a meeting or group call in which the user
+// is present, or for the user's next call, whose ID it reserves. Asked again before
+// that call, it gives the same ID, so that it needs no request ID.
 func (c *Controller) postICEServers(w http.ResponseWriter, r *http.Request) {
 	by, ok := c.authenticate(w, r, bearer(r.Header))
 	if !ok {
 		return
 	}
-	if _, p := c.read(w, r, nil); p != nil {
+	var in iceServersRequest
+	if _, p := c.readOptional(w, r, &in); p != nil {
 		refuse(w, p)
 		return
 	}
 	c.mu.Lock()
-	id, p := c.reserve(by.user)
 	e := by.event(nil)
+	var p *Problem
+	switch {
+	case in.Meeting != "" && in.Group != "":
+		p = problem(CodeBadRequest, "meeting and group are both set, wanted one of them or none")
+	case in.Meeting != "" || in.Group != "":
+		e, p = c.relayed(by, in)
+	default:
+		e.Call, p = c.reserve(by.user)
+	}
 	c.mu.Unlock()
-	e.Call = id
 	c.sendICEServers(w, by, e, p)
 }
 
@@ -115,9 +124,10 @@ func (c *Controller) sendICEServers(w http.ResponseWriter, by actor, e Event, p 
 		refuse(w, p)
 		return
 	}
-	servers, err := c.cfg.TURN(by.user.id, e.Call)
+	tied := cmp.Or(e.Meeting, e.Call)
+	servers, err := c.cfg.TURN(by.user.id, tied)
 	if err != nil {
-		c.cfg.Log.Error("signaling: no ICE servers", "user", e.User, "call", e.Call, "error", err)
+		c.cfg.Log.Error("signaling: no ICE servers", "user", e.User, "call", tied, "error", err)
 		refuse(w, problem(CodeInternal, "no ICE servers can be given out"))
 		return
 	}
@@ -128,7 +138,7 @@ func (c *Controller) sendICEServers(w http.ResponseWriter, by actor, e Event, p 
 	c.mu.Lock()
 	c.emit(e)
 	c.mu.Unlock()
-	send(w, ok(http.StatusOK, iceServersResponse{Call: e.Call, ICEServers: servers}))
+	send(w, ok(http.StatusOK, iceServersResponse{Call: e.Call, Meeting: e.Meeting, ICEServers: servers}))
 }
 
 func (c *Controller) postCall(w http.ResponseWriter, r *http.Request) {

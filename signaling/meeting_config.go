@@ -58,14 +58,3 @@ func (p Policies) complete() (Policies, error) {
 	}
 	return p, p.Organization.Validate()
 }
-
-// SetPolicies replaces the policies, for good once it returns. They hold at once:
-// for every join from now on, for those in a lobby whom they now refuse, and for the
-// rights of those present (package meeting says which). Nobody present is sent out.
-func (c *Controller) SetPolicies(p Policies) error {
-	return errors.New("signaling: not yet")
-}
-
-// MediaLayout tells a participant who is on which slot; the adapter of the media
-// processor calls it, from any goroutine.
-func (c *Controller) MediaLayout(conference, participant string, slots []Slot) {}

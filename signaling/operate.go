@@ -3,12 +3,18 @@ package signaling
 import (
 	"fmt"
 	"io"
+
+	"github.com/callpath/callpath/signaling/meeting"
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // Stats are what there is at a moment.
 type Stats struct {
 	// Calls are those that have not ended, WebSockets the open ones.
 	Calls, WebSockets int
+	// Meetings are the meetings and group calls with somebody in them, Present and
+	// Waiting the people in them and in their lobbies.
+	Meetings, Present, Waiting int
 }
 
 // Stats counts what there is now.
@@ -23,10 +29,22 @@ func (c *Controller) Stats() Stats {
 		}
 	}
 	s.Calls /= 2
+	for _, k := range c.conferences {
+		if k.state.Phase == meeting.Started {
+			s.Meetings++
+		}
+		for _, a := range k.state.People {
+			if a.Place == policy.Present {
+				s.Present++
+			} else {
+				s.Waiting++
+			}
+		}
+	}
 	return s
 }
 
-// Drain refuses new calls with 503 from now on. Calls that live go on.
+// Drain refuses new calls and meetings with 503 from now on. Those that live go on.
 func (c *Controller) Drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

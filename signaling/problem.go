@@ -63,6 +63,7 @@ const (
 	CodeOutOfOrder      = "out-of-order"       // 409: State and Allowed are set
 	CodeGlare           = "glare"              // 409, as SIP 491: RetryAfterMS or Call is set
 	CodeMethod          = "method-not-allowed" // 405
+	CodeMedia           = "media-refused"      // 422: the media processor has not taken the offer
 	CodeTimeout         = "timeout"            // 408: the body came too slowly
 	CodeRequestTooOld   = "request-too-old"    // 412: too late to be sent again
 	CodeTooLarge        = "too-large"          // 413
@@ -91,6 +92,7 @@ var statusOf = map[string]int{
 	CodeOutOfOrder:      http.StatusConflict,
 	CodeGlare:           http.StatusConflict,
 	CodeMethod:          http.StatusMethodNotAllowed,
+	CodeMedia:           http.StatusUnprocessableEntity,
 	CodeTimeout:         http.StatusRequestTimeout,
 	CodeRequestTooOld:   http.StatusPreconditionFailed,
 	CodeTooLarge:        http.StatusRequestEntityTooLarge,

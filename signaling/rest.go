@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ type route struct {
 // routes is the whole API.
 func (c *Controller) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range []route{
+	for _, r := range append([]route{
 		{"/v1/sign-in", map[string]http.HandlerFunc{"POST": c.postSignIn}},
 		{"/v1/ice-servers", map[string]http.HandlerFunc{"GET": c.getICEServers, "POST": c.postICEServers}},
 		{"/v1/notifications", map[string]http.HandlerFunc{"GET": c.getNotifications}},
@@ -73,7 +74,7 @@ func (c *Controller) routes() http.Handler {
 		{"/v1/calls/{id}/description", map[string]http.HandlerFunc{"POST": c.postDescription}},
 		{"/v1/calls/{id}/hangup", map[string]http.HandlerFunc{"POST": c.postHangup}},
 		{"/v1/calls/{id}/telemetry", map[string]http.HandlerFunc{"POST": c.postTelemetry}},
-	} {
+	}, c.conferenceRoutes()...) {
 		var methods []string
 		for method, handler := range r.methods {
 			mux.HandleFunc(method+" "+r.path, handler)
@@ -141,6 +142,15 @@ func refuse(w http.ResponseWriter, p *Problem) { send(w, p.response()) }
 // read reads a body of JSON into v and returns it. An empty body is allowed when
 // v is nil.
 func (c *Controller) read(w http.ResponseWriter, r *http.Request, v any) ([]byte, *Problem) {
+	return c.readBody(w, r, v, v == nil)
+}
+
+// readOptional is read of a body that may be empty.
+func (c *Controller) readOptional(w http.ResponseWriter, r *http.Request, v any) ([]byte, *Problem) {
+	return c.readBody(w, r, v, true)
+}
+
+func (c *Controller) readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) ([]byte, *Problem) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, c.cfg.Limits.Body))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -150,7 +160,7 @@ func (c *Controller) read(w http.ResponseWriter, r *http.Request, v any) ([]byte
 		return nil, problem(CodeTimeout, "the body came too slowly")
 	case err != nil:
 		return nil, problem(CodeBadRequest, "the body cannot be read: %s", err)
-	case v == nil && len(body) == 0:
+	case optional && len(body) == 0:
 		return nil, nil
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
@@ -196,12 +206,17 @@ func inWords(err error) string {
 
 // authenticate finds who sent a request (RFC 6750, section 2.1), or refuses it.
 func (c *Controller) authenticate(w http.ResponseWriter, r *http.Request, token string) (actor, bool) {
+	return c.authenticateFor(w, r, token, ScopeVoIP)
+}
+
+// authenticateFor is authenticate for what needs a scope.
+func (c *Controller) authenticateFor(w http.ResponseWriter, r *http.Request, token, scope string) (actor, bool) {
 	by := actor{remote: r.RemoteAddr}
 	verified, why := c.verify(r, token)
 	c.mu.Lock()
 	p := c.closing()
 	if p == nil {
-		if by.grant, why, p = c.grant(token, verified, why); p == nil {
+		if by.grant, why, p = c.grant(token, scope, verified, why); p == nil {
 			by.user = by.grant.user
 		}
 		c.audit(ruleToken, p == nil, why, by.event(nil))
@@ -210,7 +225,7 @@ func (c *Controller) authenticate(w http.ResponseWriter, r *http.Request, token 
 	if p != nil {
 		switch {
 		case p.Code == CodeScope:
-			w.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+ScopeVoIP+`"`)
+			w.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+scope+`"`)
 		case token != "" && p.Code == CodeUnauthorized:
 			w.Header().Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
 		}
@@ -255,32 +270,71 @@ func (c *Controller) participant(by actor, id string) (*call, *Problem) {
 // once does a request that changes something, once for each request ID. do is
 // called with c.mu held.
 func (c *Controller) once(w http.ResponseWriter, r *http.Request, by actor, body []byte, do func() response) {
-	print := fingerprint(r, body)
 	c.mu.Lock()
-	id, p := checkRepeatability(r.Header, c.cfg.Now())
-	if p == nil {
-		p = c.closing()
-	}
-	var re response
-	var again bool
-	if p == nil {
-		re, p, again = by.user.repeats.find(id, print)
-	}
-	if p == nil && !again {
-		re = do()
-		by.user.repeats.store(id, print, c.cfg.Now(), re)
+	q := c.repeatable(r, by, body)
+	if q.isNew() {
+		q.response = do()
+		by.user.repeats.store(q.id, q.print, c.cfg.Now(), q.response)
 	}
 	c.mu.Unlock()
-	if id != "" || p != nil && p.Code == CodeRequestTooOld {
+	q.send(w)
+}
+
+// onceInTurn is once for a request that waits for the store or a media processor: do
+// is called without a lock, and such requests of one user go one after the other, so
+// that no two with one ID can act.
+func (c *Controller) onceInTurn(w http.ResponseWriter, r *http.Request, by actor, body []byte, do func() response) {
+	if !by.user.turn.take(r.Context()) {
+		return // the client has gone
+	}
+	defer by.user.turn.give()
+	c.mu.Lock()
+	q := c.repeatable(r, by, body)
+	c.mu.Unlock()
+	if q.isNew() {
+		q.response = do()
+		c.mu.Lock()
+		by.user.repeats.store(q.id, q.print, c.cfg.Now(), q.response)
+		c.mu.Unlock()
+	}
+	q.send(w)
+}
+
+// repeatable is a request by its ID: new, or answered already, or a problem.
+type repeatable struct {
+	id       string
+	print    [sha256.Size]byte
+	problem  *Problem
+	again    bool
+	response response
+}
+
+func (q *repeatable) isNew() bool { return q.problem == nil && !q.again }
+
+// repeatable looks a request up. c.mu is held.
+func (c *Controller) repeatable(r *http.Request, by actor, body []byte) *repeatable {
+	q := &repeatable{print: fingerprint(r, body)}
+	q.id, q.problem = checkRepeatability(r.Header, c.cfg.Now())
+	if q.problem == nil {
+		q.problem = c.closing()
+	}
+	if q.problem == nil {
+		q.response, q.problem, q.again = by.user.repeats.find(q.id, q.print)
+	}
+	return q
+}
+
+func (q *repeatable) send(w http.ResponseWriter) {
+	if q.id != "" || q.problem != nil && q.problem.Code == CodeRequestTooOld {
 		result := "accepted"
-		if p != nil {
+		if q.problem != nil {
 			result = "rejected"
 		}
 		w.Header().Set(headerResult, result)
 	}
-	if p != nil {
-		refuse(w, p)
+	if q.problem != nil {
+		refuse(w, q.problem)
 		return
 	}
-	send(w, re)
+	send(w, q.response)
 }

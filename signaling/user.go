@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"time"
+
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 const (
@@ -23,6 +26,10 @@ type user struct {
 	// salt and hash are of the shared secret; a user that a token has brought
 	// has none.
 	salt, hash []byte
+	// tenant, kind and groups are as in Bearer.
+	tenant string
+	kind   policy.Kind
+	groups []string
 	// seen is when a token last brought the user.
 	seen time.Time
 
@@ -37,6 +44,12 @@ type user struct {
 	reserved string
 	calls    []*call // not ended, oldest first
 	ended    []*call // oldest first
+
+	// turn is for requests that wait; it is no part of what Controller.mu guards.
+	turn turn
+	// conferences are those that the user is present in or waits for.
+	conferences []*conference
+	joins       joins
 }
 
 func newUser(u User, queue int, rand io.Reader) (*user, error) {
@@ -44,12 +57,19 @@ func newUser(u User, queue int, rand io.Reader) (*user, error) {
 		return nil, fmt.Errorf(`signaling: User.ID is %q, wanted 1 to %d letters, digits or any of "._-@"`, u.ID, maxUserID)
 	}
 	if !validClient(u.Client) {
-		return nil, fmt.Errorf("signaling: User.Client of %s is %q; valid: acs, teams", u.ID, u.Client)
+		return nil, fmt.Errorf("signaling: User.Client of %s is %q; valid: acs, teams, pstn", u.ID, u.Client)
+	}
+	if u.Kind != "" && (u.Kind == policy.Organizers || !slices.Contains(policy.Kinds(), u.Kind)) {
+		return nil, fmt.Errorf("signaling: User.Kind of %s is %q; valid: member, guest, trusted, anonymous", u.ID, u.Kind)
 	}
 	if n := len(u.Secret); n < minSecret || n > maxSecret {
 		return nil, fmt.Errorf("signaling: User.Secret of %s has %d bytes, wanted %d to %d", u.ID, n, minSecret, maxSecret)
 	}
-	known := &user{id: u.ID, name: u.Name, client: u.Client, salt: make([]byte, saltBytes), box: mailbox{limit: queue}}
+	known := &user{id: u.ID, name: u.Name, client: u.Client, tenant: u.Tenant, kind: u.Kind, groups: u.Groups,
+		salt: make([]byte, saltBytes), box: mailbox{limit: queue}, turn: newTurn()}
+	if u.Kind == "" && u.Tenant == "" && u.Client == string(policy.Teams) {
+		known.kind = policy.Member
+	}
 	if _, err := io.ReadFull(rand, known.salt); err != nil {
 		return nil, fmt.Errorf("signaling: no randomness for the salt of %s: %w", u.ID, err)
 	}
@@ -74,7 +94,7 @@ func hashSecret(salt []byte, secret string) []byte {
 	return mac.Sum(nil)
 }
 
-func validClient(client string) bool { return client == "acs" || client == "teams" }
+func validClient(client string) bool { return slices.Contains(policy.Clients(), policy.Client(client)) }
 
 func validUserID(id string) bool {
 	if id == "" || len(id) > maxUserID {

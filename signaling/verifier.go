@@ -10,8 +10,7 @@ import (
 	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
-// ScopeVoIP is the scope that everything about calls needs: a token without it
-// signs nobody in here.
+// ScopeVoIP is the scope that everything but chats needs.
 const ScopeVoIP = "voip"
 
 // ScopeChat is the scope that everything about chats needs.
@@ -70,14 +69,14 @@ func (c *Controller) verify(r *http.Request, token string) (*Bearer, string) {
 	case !validUserID(b.User):
 		return nil, "the token names no user that can be called"
 	case !validClient(b.Client):
-		return nil, "the token is for neither an acs nor a teams client"
+		return nil, "the token is for no client that is known (acs, teams, pstn)"
 	}
 	return &b, ""
 }
 
 // grant turns a token into a grant, or into a refusal with why for the audit. b
-// and why are what verify returned. c.mu is held.
-func (c *Controller) grant(token string, b *Bearer, why string) (*grant, string, *Problem) {
+// and why are what verify returned; a verified token must have scope. c.mu is held.
+func (c *Controller) grant(token, scope string, b *Bearer, why string) (*grant, string, *Problem) {
 	var g *grant
 	switch {
 	case token == "":
@@ -85,8 +84,8 @@ func (c *Controller) grant(token string, b *Bearer, why string) (*grant, string,
 	case c.cfg.Verifier == nil:
 		g, why = c.tokens.check(token, c.cfg.Now())
 	case b == nil:
-	case !slices.Contains(b.Scopes, ScopeVoIP):
-		why = "the token lacks the scope " + ScopeVoIP
+	case !slices.Contains(b.Scopes, scope):
+		why = "the token lacks the scope " + scope
 		return nil, why, problem(CodeScope, "%s", why)
 	default:
 		u, err := c.admit(b)
@@ -119,10 +118,10 @@ func (c *Controller) admit(b *Bearer) (*user, error) {
 		if len(c.users) >= c.cfg.Limits.Users && !c.makeRoom(now) {
 			return nil, errFull
 		}
-		u = &user{id: b.User, box: mailbox{limit: c.cfg.Limits.Queue}}
-		c.users[u.id] = u
+		u = c.stub(b.User)
 	}
 	u.name, u.client, u.seen = b.Name, b.Client, now
+	u.tenant, u.kind, u.groups = b.Tenant, b.Kind, b.Groups
 	return u, nil
 }
 
@@ -134,7 +133,7 @@ func (c *Controller) makeRoom(now time.Time) bool {
 	}
 	c.swept = now
 	for id, u := range c.users {
-		if !u.present() && len(u.calls) == 0 && len(u.ended) == 0 && now.Sub(u.seen) > repeatWindow {
+		if !u.present() && len(u.calls) == 0 && len(u.ended) == 0 && len(u.conferences) == 0 && now.Sub(u.seen) > repeatWindow {
 			delete(c.users, id)
 		}
 	}

@@ -201,6 +201,7 @@ func (c *Controller) attach(s *session, after uint64) {
 	e.Kind = EventConnected
 	c.emit(e)
 	c.acknowledge(s.by, u.box.resume(after, c.cfg.Now()))
+	c.connected(u)
 }
 
 // detach starts the time in which the user may come back.
@@ -214,6 +215,7 @@ func (c *Controller) detach(s *session, why string) {
 	u.session = nil
 	c.disconnected(s, why)
 	c.watch(u)
+	c.connected(u)
 }
 
 func (c *Controller) disconnected(s *session, why string) {

@@ -127,7 +127,8 @@ type (
 	iceServersResponse struct {
 		// Call is the call to which the credentials are tied: the one asked
 		// for, or one reserved for the user's next invite.
-		Call       string      `json:"call"`
+		Call       string      `json:"call,omitempty"`
+		Meeting    string      `json:"meeting,omitempty"` // or group call
 		ICEServers []ICEServer `json:"ice_servers"`
 	}
 	inviteRequest struct {

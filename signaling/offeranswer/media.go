@@ -40,6 +40,9 @@ func (p *parser) media(i int, m *sdp.MediaDescription) (Media, error) {
 	name := m.MediaName
 	out := Media{Kind: name.Media, Proto: strings.Join(name.Protos, "/"), Direction: "sendrecv"}
 	out.MID, _ = m.Attribute("mid")
+	if content, ok := m.Attribute("content"); ok {
+		out.Slides = slices.Contains(strings.Split(content, ","), "slides")
+	}
 	for _, d := range directions {
 		if _, ok := m.Attribute(d); ok {
 			out.Direction = d

@@ -62,8 +62,10 @@ type Media struct {
 	Rejected bool
 	// Direction is sendrecv, sendonly, recvonly or inactive.
 	Direction string
-	Ufrag     string
-	Setup     string
+	// Slides says that a=content has "slides": a shared screen (RFC 4796).
+	Slides bool
+	Ufrag  string
+	Setup  string
 }
 
 // Summary is a checked description.

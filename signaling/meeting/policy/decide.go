@@ -30,7 +30,7 @@ const (
 	optionE2EE       = "isEndToEndEncryptionEnabled"
 
 	RuleRole   = "role"
-	rulePlace  = "place"
+	RulePlace  = "place"
 	ruleClient = "client"
 	ruleKind   = "kind"
 )

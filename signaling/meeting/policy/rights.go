@@ -57,7 +57,7 @@ func (c Case) roleValue() string { return string(c.role()) }
 
 // The start of every table of rights: only those in the meeting have any.
 var (
-	inMeeting = rule{rulePlace, always, Case.present, Denied, fact(rulePlace, func(c Case) string { return string(c.Place) })}
+	inMeeting = rule{RulePlace, always, Case.present, Denied, fact(RulePlace, func(c Case) string { return string(c.Place) })}
 	noPhone   = rule{ruleClient, always, func(c Case) bool { return c.Person.Client != Phone }, Denied,
 		fact(ruleClient, func(c Case) string { return string(c.Person.Client) })}
 )
@@ -113,15 +113,15 @@ var chatters = map[ChatType]struct {
 
 var chatting = []rule{
 	// [cmdlet] has a policy LobbyChat, "not released yet": no chat in the lobby.
-	{rulePlace, func(c Case) bool { return c.Place != Outside }, Case.present, Denied, fact(rulePlace, func(c Case) string { return string(c.Place) })},
+	{RulePlace, func(c Case) bool { return c.Place != Outside }, Case.present, Denied, fact(RulePlace, func(c Case) string { return string(c.Place) })},
 	noPhone,
 	{ruleChat, always, Case.chatByPolicy, Denied, assigned(ruleChat)},
 	{optionChat, func(c Case) bool { return c.Options.AllowMeetingChat != "" }, Case.chatByOption, Denied, option(optionChat)},
 	// [anon]: anonymous people have no chat before and after the meeting. Others
 	// have it with an invite; that they need one is our reading.
-	{rulePlace, func(c Case) bool { return c.Place == Outside }, func(c Case) bool {
+	{RulePlace, func(c Case) bool { return c.Place == Outside }, func(c Case) bool {
 		return c.Kind() == Organizers || c.Person.Invited && !c.anonymous()
-	}, Denied, fact(rulePlace, func(c Case) string { return string(c.Place) })},
+	}, Denied, fact(RulePlace, func(c Case) string { return string(c.Place) })},
 }
 
 // MayChat decides on reading and writing the meeting's chat.
