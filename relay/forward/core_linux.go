@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/callpath/callpath/relay/forward/kernel"
 )
 
 // Config says how a core works. Its zero value is good.
@@ -16,12 +18,16 @@ type Config struct {
 	// Workers is how many goroutines forward; 0 means one for each processor that
 	// the runtime uses.
 	Workers int
+	// Kernel, when not nil, forwards what it can before it comes to the core. The
+	// core does not close it.
+	Kernel *kernel.Path
 }
 
 // Core forwards the packets of bound channels. Its methods are safe for concurrent
 // use.
 type Core struct {
 	workers []*worker
+	kernel  *kernel.Path
 	running sync.WaitGroup
 	packets sync.Pool // of *packet, for the queues
 	// whole is set when the kernel turns out not to cut runs into packets.
@@ -56,6 +62,7 @@ func New(cfg Config) (*Core, error) {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
 	c := &Core{
+		kernel:    cfg.Kernel,
 		packets:   sync.Pool{New: func() any { return new(packet) }},
 		listeners: make(map[*Listener]struct{}),
 		relays:    make(map[*Relay]struct{}),
@@ -171,6 +178,7 @@ func (c *Core) Listen(conn net.PacketConn) (*Listener, error) {
 		w := c.workers[c.next%len(c.workers)]
 		c.next++
 		s.grow(listenBuffer)
+		c.separate(s)
 		l.ends = append(l.ends, &end{listener: l, worker: w, socket: s, out: newOutbox(&c.whole)})
 	}
 	if c.closed {

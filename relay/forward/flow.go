@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+
+	"github.com/callpath/callpath/relay/forward/kernel"
 )
 
 // Allocation is what Listener.Relay takes over.
@@ -15,6 +17,9 @@ type Allocation struct {
 	// its size. When it says no the payload is dropped. It is called by workers: it
 	// must be quick and must not wait.
 	Spend func(payload int) bool
+	// Meters are those that Spend takes from, for the way through the kernel: with
+	// Spend and without Meters, all packets go through the core.
+	Meters []*kernel.Meter
 }
 
 // Binding is one channel of an allocation.
@@ -33,6 +38,9 @@ type Count struct {
 	Packets, Bytes uint64
 	// Dropped and DroppedBytes count payloads that could not be sent.
 	Dropped, DroppedBytes uint64
+	// Kernel are the packets among Packets that the kernel's path has forwarded, Over
+	// counts payloads that Allocation.Meters did not let pass there.
+	Kernel, Over uint64
 }
 
 func (c *Count) add(o Count) {
@@ -40,6 +48,8 @@ func (c *Count) add(o Count) {
 	c.Bytes += o.Bytes
 	c.Dropped += o.Dropped
 	c.DroppedBytes += o.DroppedBytes
+	c.Kernel += o.Kernel
+	c.Over += o.Over
 }
 
 // FlowStats are the figures of one live flow.
@@ -58,6 +68,7 @@ type flow struct {
 	peer      endpoint
 	to        sockaddr // the peer, as the relay socket writes it
 	reachable func() bool
+	kernel    *kernel.Flow // nil when the kernel's path does not have it
 
 	// The two directions may be on different workers, so on different cache lines.
 	_                [64]byte
@@ -88,6 +99,17 @@ func (c *counter) load() Count {
 		Packets: c.packets.Load(), Bytes: c.bytes.Load(),
 		Dropped: c.dropped.Load(), DroppedBytes: c.droppedBytes.Load(),
 	}
+}
+
+// counts are the figures of a flow, whoever has forwarded.
+func (f *flow) counts() (toPeer, toClient Count) {
+	toPeer, toClient = f.toPeer.load(), f.toClient.load()
+	if f.kernel != nil {
+		up, down := f.kernel.Counts()
+		toPeer.add(Count{Packets: up.Packets, Bytes: up.Bytes, Kernel: up.Packets, Over: up.Over})
+		toClient.add(Count{Packets: down.Packets, Bytes: down.Bytes, Kernel: down.Packets, Over: down.Over})
+	}
+	return toPeer, toClient
 }
 
 // flows are the bound channels of one allocation. They never change: a binding

@@ -199,9 +199,10 @@ func (l *Listener) Relay(a Allocation) (*Relay, error) {
 		a.Conn.Close()
 		return nil, fmt.Errorf("forwarding core: taking over a relay socket: %w", err)
 	}
-	r := &Relay{end: e, socket: s, key: endpointOf(a.Client), client: a.Client, spend: a.Spend, name: name, ask: 1, queue: newQueue(relayQueue)}
+	r := &Relay{end: e, socket: s, key: endpointOf(a.Client), client: a.Client, spend: a.Spend, meters: a.Meters, name: name, ask: 1, queue: newQueue(relayQueue)}
 	r.flows.Store(noFlows)
 	c := l.core
+	c.separate(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {

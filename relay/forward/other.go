@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callpath/callpath/relay/forward/fanout"
+	"github.com/callpath/callpath/relay/forward/kernel"
 )
 
 // Where the system is not Linux there is no core: New says so, and what follows
@@ -24,6 +25,8 @@ type (
 type Config struct {
 	// Workers is how many goroutines forward.
 	Workers int
+	// Kernel forwards what it can before it comes to the core.
+	Kernel *kernel.Path
 }
 
 // Core forwards the packets of bound channels.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/callpath/callpath/relay/forward/kernel"
 )
 
 // Relay is the relay socket of one allocation. As a net.PacketConn it is what the
@@ -20,6 +22,7 @@ type Relay struct {
 	key    endpoint
 	client netip.AddrPort
 	spend  func(int) bool
+	meters []*kernel.Meter
 	// name is the client, as the listener's socket writes it.
 	name  sockaddr
 	queue *queue
@@ -149,7 +152,14 @@ func (r *Relay) Bind(b Binding) error {
 	}
 	_, permitted := r.permitted[b.Peer.Addr().Unmap()]
 	f.permitted.Store(permitted)
-	r.replace(f, func(old *flow) bool { return old.channel == f.channel || old.peer == f.peer })
+	replaced := func(old *flow) bool { return old.channel == f.channel || old.peer == f.peer }
+	for _, old := range r.flows.Load().all {
+		if replaced(old) {
+			old.leaveKernel()
+		}
+	}
+	r.enterKernel(f)
+	r.replace(f, replaced)
 	return nil
 }
 
@@ -166,8 +176,10 @@ func (r *Relay) replace(f *flow, remove func(*flow) bool) {
 	all = slices.DeleteFunc(all, func(old *flow) bool {
 		gone := remove(old)
 		if gone {
-			r.past.ToPeer.add(old.toPeer.load())
-			r.past.ToClient.add(old.toClient.load())
+			old.leaveKernel()
+			toPeer, toClient := old.counts()
+			r.past.ToPeer.add(toPeer)
+			r.past.ToClient.add(toClient)
 		}
 		return gone
 	})
@@ -202,9 +214,10 @@ func (r *Relay) Permit(peer netip.Addr, permitted bool) {
 func (r *Relay) Flows() []FlowStats {
 	var all []FlowStats
 	for _, f := range r.flows.Load().all {
+		toPeer, toClient := f.counts()
 		all = append(all, FlowStats{
 			Client: r.client, Relay: r.socket.local, Peer: f.peer.addrPort(), Channel: f.channel,
-			ToPeer: f.toPeer.load(), ToClient: f.toClient.load(),
+			ToPeer: toPeer, ToClient: toClient,
 		})
 	}
 	return all
@@ -216,8 +229,9 @@ func (r *Relay) totals() Totals {
 	t := r.past
 	t.Overflow += r.overflow.Load()
 	for _, f := range r.flows.Load().all {
-		t.ToPeer.add(f.toPeer.load())
-		t.ToClient.add(f.toClient.load())
+		toPeer, toClient := f.counts()
+		t.ToPeer.add(toPeer)
+		t.ToClient.add(toClient)
 	}
 	return t
 }

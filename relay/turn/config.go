@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/callpath/callpath/relay/forward/kernel"
 )
 
 // Transport is how a client reaches the relay.
@@ -75,6 +77,9 @@ type Config struct {
 	// allocated in its time, so that calls may outlast it: no client can change
 	// the credential of a live allocation. It makes no new allocations.
 	KeepExpired bool
+	// Kernel, when not nil, forwards the packets of bound channels before they come
+	// to the sockets, where it can. The Server closes it.
+	Kernel *kernel.Path
 	// Rand picks relay ports; nil means the runtime's, which cannot be predicted.
 	Rand rand.Source
 	// Now is the clock that credentials are checked by; nil means time.Now. The
@@ -176,6 +181,8 @@ type Stats struct {
 	// Dropped counts datagrams that were not relayed: from peers without a
 	// permission, to own addresses, too long, or impossible to send.
 	Dropped uint64
+	// KernelPackets are those among Packets that were forwarded in the kernel.
+	KernelPackets uint64
 	// OverBandwidth counts payloads that were dropped by a bandwidth quota.
 	OverBandwidth uint64
 	// Malformed counts messages that are neither STUN nor ChannelData; on a

@@ -19,7 +19,7 @@ import (
 // nobody who wants to see each payload.
 func newCore(cfg *Config) *forward.Core {
 	if cfg.OnRelayed != nil {
-		return nil
+		return nil // the kernel's path is part of the core, so nothing is bound there either
 	}
 	udp := false
 	for _, pc := range cfg.PacketConns {
@@ -29,7 +29,7 @@ func newCore(cfg *Config) *forward.Core {
 	if !udp {
 		return nil
 	}
-	core, err := forward.New(forward.Config{})
+	core, err := forward.New(forward.Config{Kernel: cfg.Kernel})
 	if err != nil {
 		cfg.Log.Info("all packets go through the protocol engine", "error", err)
 		return nil
@@ -59,7 +59,9 @@ func (f *front) takeOverRelay(pc net.PacketConn, a *account) (net.PacketConn, *f
 	if f.listener == nil {
 		return pc, nil, nil
 	}
-	r, err := f.listener.Relay(forward.Allocation{Client: f.request.client, Conn: pc, Spend: f.server.spender(a)})
+	r, err := f.listener.Relay(forward.Allocation{
+		Client: f.request.client, Conn: pc, Spend: f.server.spender(a), Meters: f.server.quotas.meters(a),
+	})
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return pc, nil, nil
@@ -121,6 +123,8 @@ func (s *Server) forwarded() forward.Count {
 	t := s.core.Totals()
 	return forward.Count{
 		Packets:      t.ToPeer.Packets + t.ToClient.Packets,
+		Kernel:       t.ToPeer.Kernel + t.ToClient.Kernel,
+		Over:         t.ToPeer.Over + t.ToClient.Over,
 		Bytes:        t.ToPeer.Bytes + t.ToClient.Bytes,
 		Dropped:      t.ToPeer.Dropped + t.ToClient.Dropped + t.Overflow,
 		DroppedBytes: t.ToPeer.DroppedBytes + t.ToClient.DroppedBytes,

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/callpath/callpath/relay/forward/kernel"
 )
 
 // quotas counts allocations. A unit is acquired when the engine is about to
@@ -13,8 +15,10 @@ import (
 type quotas struct {
 	limit Quota
 	began time.Time
+	// kernel has the meters of bandwidth where it forwards; else nil.
+	kernel *kernel.Path
 	// bandwidth meters what all users relay; nil is no limit.
-	bandwidth *meter
+	bandwidth *bandwidth
 
 	mu    sync.Mutex
 	users map[string]*account
@@ -26,12 +30,48 @@ type quotas struct {
 // account is what one user holds.
 type account struct {
 	allocations int // quotas.mu guards it
-	bandwidth   *meter
+	bandwidth   *bandwidth
 }
 
-func newQuotas(limit Quota) *quotas {
-	return &quotas{limit: limit, began: time.Now(), users: make(map[string]*account),
-		bandwidth: newMeter(float64(limit.TotalBandwidth), float64(limit.TotalBandwidth)*bandwidthBurst)}
+func newQuotas(limit Quota, path *kernel.Path) *quotas {
+	q := &quotas{limit: limit, began: time.Now(), users: make(map[string]*account), kernel: path}
+	q.bandwidth = q.newBandwidth(limit.TotalBandwidth)
+	return q
+}
+
+// bandwidth meters payloads: by a meter that the kernel's path takes from as well,
+// where there is one, or by one of its own. A nil bandwidth is no limit.
+type bandwidth struct {
+	own    *meter
+	shared *kernel.Meter
+}
+
+func (q *quotas) newBandwidth(rate int64) *bandwidth {
+	if rate <= 0 {
+		return nil
+	}
+	if q.kernel != nil {
+		if m, err := q.kernel.Meter(rate, bandwidthBurst); err == nil {
+			return &bandwidth{shared: m}
+		}
+	}
+	return &bandwidth{own: newMeter(float64(rate), float64(rate)*bandwidthBurst)}
+}
+
+func (b *bandwidth) take(now int64, n int) bool {
+	switch {
+	case b == nil:
+		return true
+	case b.shared != nil:
+		return b.shared.Take(n)
+	}
+	return b.own.take(now, n)
+}
+
+func (b *bandwidth) end() {
+	if b != nil && b.shared != nil {
+		b.shared.Close()
+	}
 }
 
 // bandwidthBurst is how many seconds of its bandwidth a user can use at once: a key
@@ -52,7 +92,7 @@ func (q *quotas) acquire(user string) (rule, reason string) {
 		return RuleTotalQuota, fmt.Sprintf("relay has %d allocations, and %d are the most", q.total, q.limit.Total)
 	}
 	if a == nil {
-		a = &account{bandwidth: newMeter(float64(q.limit.UserBandwidth), float64(q.limit.UserBandwidth)*bandwidthBurst)}
+		a = &account{bandwidth: q.newBandwidth(q.limit.UserBandwidth)}
 		q.users[user] = a
 	}
 	a.allocations++
@@ -67,6 +107,7 @@ func (q *quotas) release(user string) {
 	if a := q.users[user]; a != nil {
 		if a.allocations--; a.allocations <= 0 {
 			delete(q.users, user)
+			a.bandwidth.end()
 		}
 	}
 	if q.drained != nil && q.total == 0 {
@@ -90,6 +131,21 @@ func (q *quotas) spend(a *account, n int) bool {
 	}
 	now := int64(time.Since(q.began))
 	return a.bandwidth.take(now, n) && q.bandwidth.take(now, n)
+}
+
+// meters are those of an account, for the kernel; none when it cannot have them all.
+func (q *quotas) meters(a *account) []*kernel.Meter {
+	var shared []*kernel.Meter
+	for _, b := range []*bandwidth{a.bandwidth, q.bandwidth} {
+		switch {
+		case b == nil:
+		case b.shared == nil:
+			return nil
+		default:
+			shared = append(shared, b.shared)
+		}
+	}
+	return shared
 }
 
 // drain refuses from now on. What it returns closes when nothing is held any more.

@@ -105,7 +105,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:         cfg,
-		quotas:      newQuotas(cfg.Quota),
+		quotas:      newQuotas(cfg.Quota, cfg.Kernel),
 		ports:       newPorts(&cfg),
 		own:         newOwn(cfg),
 		engineLog:   &engineLog{log: cfg.Log},
@@ -147,7 +147,8 @@ func (s *Server) Stats() Stats {
 		Dropped:         s.counters.dropped.Load() + forwarded.Dropped,
 		Unauthenticated: s.counters.unauthenticated.Load(),
 		Refused:         s.counters.refused.Load(),
-		OverBandwidth:   s.counters.overBandwidth.Load(),
+		KernelPackets:   forwarded.Kernel,
+		OverBandwidth:   s.counters.overBandwidth.Load() + forwarded.Over,
 		Malformed:       s.counters.malformed.Load(),
 		Limited:         s.counters.limited.Load(),
 		TurnedAway:      s.counters.turnedAway.Load(),
@@ -189,6 +190,9 @@ func (s *Server) Close() error {
 	s.engineLog.end()
 	if s.core != nil {
 		errs = append(errs, s.core.Close())
+	}
+	if s.cfg.Kernel != nil {
+		errs = append(errs, s.cfg.Kernel.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,428 @@
+// The program that forwards the packets of bound channels (doc.go). It runs for each
+// packet that comes in on an interface; what it does not take goes on its way to the
+// sockets as if there were no program.
+//
+// No header but the kernel's own interface is needed: the helpers that are used are
+// declared here, by their numbers in linux/bpf.h.
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+
+#define SEC(name) __attribute__((section(name), used))
+#define inline static __attribute__((always_inline)) inline
+#define __uint(name, value) int (*name)[value]
+#define __type(name, value) typeof(value) *name
+
+#define htons(x) __builtin_bswap16(x)
+#define ntohs(x) __builtin_bswap16(x)
+
+static void *(*map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static __u64 (*now)(void) = (void *)BPF_FUNC_ktime_get_ns;
+static __u64 (*coarse_now)(void) = (void *)BPF_FUNC_ktime_get_coarse_ns;
+static long (*load_bytes)(const void *skb, __u32 offset, void *to, __u32 len) = (void *)BPF_FUNC_skb_load_bytes;
+static long (*store_bytes)(struct __sk_buff *skb, __u32 offset, const void *from, __u32 len, __u64 flags) = (void *)BPF_FUNC_skb_store_bytes;
+static long (*change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)BPF_FUNC_skb_change_tail;
+static long (*l4_csum_replace)(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags) = (void *)BPF_FUNC_l4_csum_replace;
+static long (*redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
+static long (*redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *hop, int size, __u64 flags) = (void *)BPF_FUNC_redirect_neigh;
+
+// next leaves the packet to whoever comes after this program. drop is for what
+// cannot be sent any more: it is half rewritten, or over a limit.
+enum { next = -1, drop = 2 }; // TCX_NEXT, TCX_DROP
+
+enum {
+	host = 0,            // skb->pkt_type of what is for this machine
+	ipv4 = 2, ipv6 = 10, // AF_INET, AF_INET6
+	udp_header = sizeof(struct udphdr),
+	channel_header = 4,
+	max_datagram = 1600, // as the sockets' path has it
+	max_padding = 3,
+	dont_fragment = 0x4000,
+};
+
+// address has an IPv4 address in its first word.
+struct address {
+	__be32 words[4];
+};
+
+// key is how a packet comes in. The channel is 0 on the way to a client.
+struct key {
+	struct address source, destination;
+	__be16 source_port, destination_port;
+	__be16 channel;
+	__u16 family;
+};
+
+// leg is how a packet goes out.
+struct leg {
+	struct address source, destination;
+	// hop is the next hop on the interface; hop_family is 0 when the destination is
+	// this machine, and the interface lo.
+	struct address hop;
+	__u32 hop_family;
+	__u32 interface;
+	__u32 mtu; // of the network layer
+	__u32 count;
+	__u32 meters[2]; // 0 is none
+	// By how much the change of addresses, and that of ports together with the
+	// channel's number, changes the sum of 16-bit words.
+	__u32 addresses_sum, ports_sum;
+	__be32 flow_label;
+	__be16 source_port, destination_port;
+	__be16 channel; // to the client
+	__u16 to_client;
+};
+
+// count is what went by one leg.
+struct count {
+	__u64 packets, bytes;
+	__u64 over; // packets that a meter did not let pass
+	__u64 pad[5];
+};
+
+// meter is a bandwidth limit by the generic cell rate algorithm, as in the relay:
+// due is when all that has passed will have been paid for, a byte takes cost/65536
+// nanoseconds, and burst is how far due may lie ahead. The program and the sockets'
+// path take from the same meters.
+struct meter {
+	__u64 due, cost, burst;
+	__u64 pad[5];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct key);
+	__type(value, struct leg);
+} legs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct count);
+} counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct meter);
+} meters SEC(".maps");
+
+// lease is until when the program may forward, by the monotonic clock. The relay
+// prolongs it while it lives and its timers run: bindings end by them.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lease SEC(".maps");
+
+// scratch is where a payload is while its place in the packet changes.
+struct scratch {
+	__u8 bytes[max_datagram + 64];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+// packet is what is known of a packet; offsets and sizes are in bytes.
+struct packet {
+	struct key key;
+	__u32 udp;      // offset of the UDP header
+	__u32 size;     // of the UDP payload
+	__u32 data;     // of the payload that the relay forwards
+	__u32 over;     // behind it
+};
+
+inline __u32 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return (sum & 0xffffffff) + (sum >> 32);
+}
+
+// pay takes from a meter, like meter.take in the relay.
+inline int pay(__u32 number, __u32 bytes)
+{
+	struct meter *m = map_lookup(&meters, &number);
+	if (!m)
+		return 0;
+	__u64 at = now(), cost = (m->cost * bytes) >> 16;
+#pragma unroll
+	for (int i = 0; i < 8; i++) {
+		__u64 old = *(volatile __u64 *)&m->due;
+		__u64 due = (old > at ? old : at) + cost;
+		if (due - at > m->burst)
+			return 0;
+		if (__sync_val_compare_and_swap(&m->due, old, due) == old)
+			return 1;
+	}
+	return 0;
+}
+
+// parse_ipv4 reads an IPv4 header without options, of a whole datagram of UDP. The
+// kernel has not checked it yet.
+inline int parse_ipv4(struct __sk_buff *skb, void *data, void *end, struct packet *p)
+{
+	struct iphdr *ip = data + ETH_HLEN;
+	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
+	    ip->frag_off & ~htons(dont_fragment) || ip->ttl < 2)
+		return 0;
+	__u32 sum = 0;
+	__u16 *word = (void *)ip;
+#pragma unroll
+	for (int i = 0; i < 10; i++)
+		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	if (sum != 0xffff)
+		return 0;
+	p->key.family = ipv4;
+	p->key.source.words[0] = ip->saddr;
+	p->key.destination.words[0] = ip->daddr;
+	p->udp = ETH_HLEN + sizeof(*ip);
+	p->size = ntohs(ip->tot_len) - sizeof(*ip);
+	return 1;
+}
+
+// parse_ipv6 reads an IPv6 header that is followed by UDP.
+inline int parse_ipv6(struct __sk_buff *skb, void *data, void *end, struct packet *p)
+{
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	if ((void *)(ip + 1) > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP || ip->hop_limit < 2)
+		return 0;
+	p->key.family = ipv6;
+	p->key.source = *(struct address *)&ip->saddr;
+	p->key.destination = *(struct address *)&ip->daddr;
+	p->udp = ETH_HLEN + sizeof(*ip);
+	p->size = ntohs(ip->payload_len);
+	return 1;
+}
+
+// parse_udp reads the UDP header, whose length must be the one that IP has told:
+// what is longer or shorter is not sound. Frames may be longer than that, as short
+// ones are padded.
+inline int parse_udp(struct __sk_buff *skb, void *data, void *end, struct packet *p)
+{
+	struct udphdr *udp = data + p->udp;
+	if ((void *)(udp + 1) > end || ntohs(udp->len) != p->size || p->size < udp_header ||
+	    p->udp + p->size > skb->len)
+		return 0;
+	if (p->key.family == ipv6 && !udp->check)
+		return 0;
+	p->size -= udp_header;
+	if (p->size >= max_datagram)
+		return 0;
+	p->key.source_port = udp->source;
+	p->key.destination_port = udp->dest;
+	return 1;
+}
+
+// find returns the leg of a packet: that of its channel, if it may be ChannelData, or
+// else that of its sender, if that is a peer.
+inline struct leg *find(struct __sk_buff *skb, struct packet *p)
+{
+	__be16 header[2];
+	struct leg *l;
+	if (p->size >= channel_header && !load_bytes(skb, p->udp + udp_header, header, sizeof(header)) &&
+	    (header[0] & htons(0xc000)) == htons(0x4000)) {
+		p->key.channel = header[0];
+		p->data = ntohs(header[1]);
+		l = map_lookup(&legs, &p->key);
+		if (l) {
+			// A length beyond the end is malformed. What follows the data is
+			// padding, however long (RFC 8656, section 12.5); more of it than
+			// there is need for is rare.
+			if (p->data + channel_header > p->size)
+				return 0;
+			p->over = p->size - channel_header - p->data;
+			return p->over > max_padding ? 0 : l;
+		}
+		p->key.channel = 0;
+	}
+	p->data = p->size;
+	return map_lookup(&legs, &p->key);
+}
+
+// uncover moves the data to where the header of ChannelData was, and returns by how
+// much the sum of the datagram without the UDP header has changed, the channel's
+// number left out. A move by four bytes does not change it.
+//
+// What remains behind the data is overwritten with zeros before it is cut off, so
+// that a sum that the network card made stays right.
+inline int uncover(struct __sk_buff *skb, struct packet *p, __u64 *sum)
+{
+	__u32 zero = 0, size = p->size, data = p->data, over = p->over;
+	struct scratch *s = map_lookup(&scratches, &zero);
+	if (!s || size < channel_header || size >= max_datagram || data >= max_datagram)
+		return 0;
+	if (load_bytes(skb, p->udp + udp_header, s->bytes, size))
+		return 0;
+	if (over) {
+		__u32 padding = 0;
+		__u8 *at = s->bytes + data + channel_header;
+		padding = at[0];
+		if (over > 1)
+			padding |= at[1] << 8;
+		if (over > 2)
+			padding |= at[2] << 16;
+		padding = (padding & 0xffff) + (padding >> 16);
+		if (data & 1)
+			padding = (padding & 0xff) << 8 | padding >> 8;
+		*sum += (__u32)~padding;
+	}
+	*(__u32 *)(s->bytes + channel_header + data) = 0;
+	*(__u32 *)(s->bytes + channel_header + data + 4) = 0;
+	*sum += (__u16)~htons(data);
+	return !store_bytes(skb, p->udp + udp_header, s->bytes + channel_header, size, 0) &&
+	       !change_tail(skb, p->udp + udp_header + data, 0);
+}
+
+// cover puts a header of ChannelData before the data.
+inline int cover(struct __sk_buff *skb, struct packet *p, __be16 channel, __u64 *sum)
+{
+	__u32 zero = 0, size = p->size;
+	struct scratch *s = map_lookup(&scratches, &zero);
+	if (!s || size >= max_datagram)
+		return 0;
+	if (change_tail(skb, p->udp + udp_header + size + channel_header, 0))
+		return 0;
+	// The room of the header holds the end of the UDP header for the moment.
+	if (load_bytes(skb, p->udp + udp_header - channel_header, s->bytes, size + channel_header))
+		return 0;
+	((__be16 *)s->bytes)[0] = channel;
+	((__be16 *)s->bytes)[1] = htons(size);
+	*sum += htons(size);
+	return !store_bytes(skb, p->udp + udp_header, s->bytes, size + channel_header, 0);
+}
+
+inline int write_ipv4(struct __sk_buff *skb, const struct leg *l, __u32 size)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct iphdr *ip = data + ETH_HLEN;
+	struct udphdr *udp = (void *)(ip + 1);
+	if ((void *)(udp + 1) > end)
+		return 0;
+	// Of a packet that the relay sends itself (RFC 8656, section 14): the rest of
+	// the header, with DSCP and ECN, is the one that came.
+	ip->tot_len = htons(sizeof(*ip) + size);
+	ip->id = 0;
+	ip->frag_off = htons(dont_fragment);
+	ip->ttl--;
+	ip->saddr = l->source.words[0];
+	ip->daddr = l->destination.words[0];
+	ip->check = 0;
+	__u32 sum = 0;
+	__u16 *word = (void *)ip;
+#pragma unroll
+	for (int i = 0; i < 10; i++)
+		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = ~sum;
+	udp->source = l->source_port;
+	udp->dest = l->destination_port;
+	udp->len = htons(size);
+	return 1;
+}
+
+inline int write_ipv6(struct __sk_buff *skb, const struct leg *l, __u32 size)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	struct udphdr *udp = (void *)(ip + 1);
+	if ((void *)(udp + 1) > end)
+		return 0;
+	// DSCP and ECN stay; the label is this flow's (RFC 8656, section 14).
+	*(__be32 *)ip = (*(__be32 *)ip & htons(0xfff0)) | l->flow_label;
+	ip->payload_len = htons(size);
+	ip->hop_limit--;
+	*(struct address *)&ip->saddr = l->source;
+	*(struct address *)&ip->daddr = l->destination;
+	udp->source = l->source_port;
+	udp->dest = l->destination_port;
+	udp->len = htons(size);
+	return 1;
+}
+
+SEC("tcx/ingress")
+int forward(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct packet p = {};
+	// What several packets were merged into would have to be cut first.
+	if (skb->pkt_type != host || skb->vlan_present || skb->gso_size)
+		return next;
+	if (skb->protocol == htons(ETH_P_IP)) {
+		if (!parse_ipv4(skb, data, end, &p))
+			return next;
+	} else if (skb->protocol == htons(ETH_P_IPV6)) {
+		if (!parse_ipv6(skb, data, end, &p))
+			return next;
+	} else {
+		return next;
+	}
+	if (!parse_udp(skb, data, end, &p))
+		return next;
+	struct leg *l = find(skb, &p);
+	if (!l)
+		return next;
+	__u32 size = udp_header + p.data + (l->to_client ? channel_header : 0);
+	if (p.udp - ETH_HLEN + size > l->mtu)
+		return next; // the sockets' path can fragment it
+	// Only what came by lo can go on by it: it has a route to this machine with it,
+	// and would be taken for forged without.
+	if (!l->hop_family && skb->ifindex != l->interface)
+		return next;
+	__u32 zero = 0;
+	__u64 *until = map_lookup(&lease, &zero);
+	if (!until || *(volatile __u64 *)until < coarse_now())
+		return next;
+	struct count *c = map_lookup(&counts, &l->count);
+	if (!c)
+		return next;
+	if ((l->meters[0] && !pay(l->meters[0], p.data)) || (l->meters[1] && !pay(l->meters[1], p.data))) {
+		__sync_fetch_and_add(&c->over, 1);
+		return drop;
+	}
+
+	// A sum that the network card made over the frame must not outlive it: the frame
+	// grows, by which it is dropped, where the changes would not leave it right.
+	__u32 frame = p.udp + udp_header + p.size;
+	if (skb->len != frame && change_tail(skb, frame, 0))
+		return drop;
+	if (p.key.family == ipv6 && !l->to_client && change_tail(skb, frame + 1, 0))
+		return drop;
+
+	__u64 sum = l->ports_sum;
+	if (l->to_client ? !cover(skb, &p, l->channel, &sum) : !uncover(skb, &p, &sum))
+		return drop;
+	__u64 length = (__u64)htons(size) + (__u16)~htons(p.size + udp_header);
+	__u32 check = p.udp + __builtin_offsetof(struct udphdr, check);
+	if (l4_csum_replace(skb, check, 0, fold(l->addresses_sum + length), BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0) ||
+	    l4_csum_replace(skb, check, 0, fold(sum + length), BPF_F_MARK_MANGLED_0))
+		return drop;
+	if (p.key.family == ipv4 ? !write_ipv4(skb, l, size) : !write_ipv6(skb, l, size))
+		return drop;
+
+	__sync_fetch_and_add(&c->packets, 1);
+	__sync_fetch_and_add(&c->bytes, p.data);
+	if (!l->hop_family)
+		return redirect(l->interface, 0);
+	struct bpf_redir_neigh hop = {.nh_family = l->hop_family};
+	*(struct address *)hop.ipv6_nh = l->hop;
+	return redirect_neigh(l->interface, &hop, sizeof(hop), 0);
+}

@@ -1,0 +1,55 @@
+// Package kernel forwards the packets of bound channels within the Linux kernel: they
+// never come to the relay's sockets. It is the shorter way of relay/forward, which
+// says what is bound and remains the way of everything else.
+//
+// # What it does
+//
+// A program (bpf/relay.c) is attached to where packets come in on the chosen
+// interfaces (tcx, in Linux 6.6 and later, with any driver; and on lo). It looks each
+// datagram of UDP up by its addresses and ports and, when it may be ChannelData, its
+// channel. What is found is rewritten in place: the header of ChannelData (RFC 8656,
+// section 12.4) is taken off or put on, addresses, ports, lengths and checksums are
+// changed, TTL or hop limit go down by one, DSCP and ECN stay (section 14). Then it
+// leaves by its route.
+//
+// The checksum of UDP is not made anew but changed by the difference, so that a
+// packet that was damaged on its way to the relay is still found to be so at its end.
+//
+// # What it leaves to the sockets
+//
+// Packets that nothing is bound for, as STUN messages; malformed ones; those with
+// more than three bytes of padding; fragments, IP options and extension headers;
+// those for which the outgoing path is too narrow, or whose TTL ends here; those that
+// were merged on their way in (a run that a process of the same machine sends by
+// UDP_SEGMENT); VLAN tags; and as a whole: channels between address families, channels
+// to relayed addresses of the same relay (which can end at any time), clients of a
+// socket on the unspecified address, routes through tunnels, and whatever does not fit
+// into the tables.
+//
+// # Rules
+//
+// They are relay/forward's. There is one clock: the engine's timers end a binding,
+// Unbind takes it out of the tables, and with that it has ended for the next packet.
+// So that a relay that hangs does not leave bindings behind, the program forwards only
+// under a lease that a goroutine prolongs every quarter of a second; when the process
+// ends, however it ends, the program is gone. Counters are in memory that both sides
+// share and can be read at any time. Bandwidth is taken from meters in such memory,
+// by both ways of a flow.
+//
+// What is not as on the sockets' way: packets do not pass through netfilter's hooks
+// (no rules of iptables or nft for input and output, no connection tracking), IPsec
+// policies, or reverse path filtering, and packet captures show them once on each
+// side. That is why it is off unless asked for.
+//
+// Routes are asked for when a channel is bound, again within a second when the
+// system's routes, addresses or links change, and now and then, as the MTU of a path
+// can change. Of several equal routes a flow keeps to one. Neighbours are the kernel's.
+//
+// Start reading at Path, then Bind, then forward in bpf/relay.c.
+package kernel
+
+// The object is made by clang 14 of bpf/relay.c, and committed, so that building needs
+// nothing but Go.
+//
+//go:generate clang-14 -O2 -g -target bpfel -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -I/usr/include/x86_64-linux-gnu -ffile-prefix-map=.=. -c bpf/relay.c -o bpf/relay.o
+//go:generate llvm-strip-14 -g bpf/relay.o
