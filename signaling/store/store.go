@@ -2,6 +2,11 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -55,52 +60,110 @@ type Config struct {
 }
 
 // File is a store in a file. It is safe for concurrent use.
-type File struct{}
+type File struct {
+	path string
+	keys KeyRing
+
+	// mu is held for reading by all calls, and for writing to close the file or to
+	// change it for another one.
+	mu     sync.RWMutex
+	bolt   *bolt
+	sealer *sealer
+	closed bool
+
+	line line
+}
 
 // Open opens a store, or makes one where there is no file. The keys are made with
 // the file; a file without its keys is refused.
-func Open(cfg Config) (*File, error) { return nil, errors.ErrUnsupported }
+func Open(cfg Config) (*File, error) {
+	if cfg.Path == "" {
+		return nil, errors.New("store: Config.Path is empty")
+	}
+	if cfg.Keys == nil {
+		cfg.Keys = KeyFile(cfg.Path + ".key")
+	}
+	if cfg.LockTimeout <= 0 {
+		cfg.LockTimeout = 5 * time.Second
+	}
+	f := &File{path: cfg.Path, keys: cfg.Keys}
+	var err error
+	if f.bolt, err = openCurrent(cfg.Path, cfg.LockTimeout); err != nil {
+		return nil, f.wrap(err)
+	}
+	if err := f.prepare(); err != nil {
+		return nil, f.wrap(errors.Join(err, f.bolt.close()))
+	}
+	f.line.start(f.commit)
+	return f, nil
+}
+
+// prepare finds the keys of the file, or makes both.
+func (f *File) prepare() error {
+	// What a rotation left that did not come to its end.
+	if err := os.Remove(f.path + rotated); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	keys, err := loadRing(f.keys)
+	if err != nil {
+		return err
+	}
+	id, err := readHeader(f.bolt)
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		return f.initialise(keys)
+	}
+	p := keys.find(id)
+	if p == nil {
+		return fmt.Errorf("keys: the file is sealed by key %q, which is not among the %d there are", id, len(keys.Keys))
+	}
+	if f.sealer, err = p.sealer(); err != nil {
+		return err
+	}
+	if len(keys.Keys) > 1 {
+		keys.Keys = []pair{*p}
+		return keys.save(f.keys)
+	}
+	return nil
+}
+
+func (f *File) initialise(keys *ring) error {
+	if len(keys.Keys) == 0 {
+		p, err := newPair()
+		if err != nil {
+			return err
+		}
+		keys.Keys = append(keys.Keys, *p)
+		if err := keys.save(f.keys); err != nil {
+			return err
+		}
+	}
+	var err error
+	if f.sealer, err = keys.Keys[len(keys.Keys)-1].sealer(); err != nil {
+		return err
+	}
+	if err := writeHeader(f.bolt, f.sealer.id); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(f.path))
+}
 
 // Close waits for the changes under way and closes the file. Further calls return
 // ErrClosed.
-func (f *File) Close() error { return errors.ErrUnsupported }
-
-// Save saves a record and returns when it is durable.
-func (f *File) Save(bucket, key string, value []byte) error { return errors.ErrUnsupported }
-
-// Delete deletes a record, if there is one, and returns when that is durable.
-func (f *File) Delete(bucket, key string) error { return errors.ErrUnsupported }
-
-// Write makes changes together, and returns when they are durable.
-func (f *File) Write(changes ...Change) error { return errors.ErrUnsupported }
-
-// Begin puts changes in line, to be made together or not at all. They are made in the
-// order of the calls. done waits until they are durable; it may be called by any
-// goroutine, any number of times, or not at all.
-func (f *File) Begin(changes ...Change) (done func() error) {
-	return func() error { return errors.ErrUnsupported }
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return f.wrap(ErrClosed)
+	}
+	f.closed = true
+	f.line.stop()
+	if err := f.bolt.close(); err != nil {
+		return f.wrap(err)
+	}
+	return nil
 }
 
-// Get returns a record's value, which is the caller's, or ErrNotFound.
-func (f *File) Get(n Name) ([]byte, error) { return nil, errors.ErrUnsupported }
-
-// Each calls do for the records of a bucket that have no number, in an order without
-// meaning, until do returns an error. do may call the store; whether it sees what is
-// saved meanwhile is open.
-func (f *File) Each(bucket string, do func(key string, value []byte) error) error {
-	return errors.ErrUnsupported
-}
-
-// Sequence returns at most limit records of a sequence in order, from number from on;
-// if backwards, in falling order from number from down.
-func (f *File) Sequence(bucket, key string, from uint64, limit int, backwards bool) ([]Record, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// Rotate replaces the store's keys: it writes all records into a new file under new
-// keys, which takes the old one's place. Other calls wait for it. A crash leaves the
-// old file or the new one, whole.
-func (f *File) Rotate() error { return errors.ErrUnsupported }
-
-// Check reads everything and returns the first damage that it finds.
-func (f *File) Check() error { return errors.ErrUnsupported }
+func (f *File) wrap(err error) error { return fmt.Errorf("store: %s: %w", f.path, err) }
