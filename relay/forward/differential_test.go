@@ -32,7 +32,9 @@ type world struct {
 	// relayed are the relayed addresses of each client, in order.
 	relayed map[string]string
 	settled int
-	log     []string
+	// slow are the kinds of payload that may be passed by others of the same way.
+	slow []string
+	log  []string
 }
 
 const (
@@ -42,7 +44,7 @@ const (
 )
 
 func newWorld(t testing.TB, relay netip.AddrPort) *world {
-	w := &world{t: t, relay: relay, relayed: make(map[string]string)}
+	w := &world{t: t, relay: relay, relayed: make(map[string]string), slow: []string{"software", "broken"}}
 	for i := range peersInWorld {
 		w.peers = append(w.peers, newPeer(t, fmt.Sprintf("127.0.1.%d", i+1)))
 	}
@@ -128,7 +130,7 @@ func (w *world) outcome() []string {
 			}
 			// What goes through the engine may be passed by what the core forwards.
 			way := g.kind + " from " + name
-			for _, slow := range []string{"software", "broken"} {
+			for _, slow := range w.slow {
 				if strings.Contains(g.payload, slow) {
 					way = slow + " " + way
 				}
@@ -197,7 +199,7 @@ func (w *world) step(random *rand.Rand, number int) {
 	case 13:
 		c.send(channelData(channel, bytes.Repeat([]byte{'y'}, 1580+random.IntN(40)), 0, 0)) // around the longest
 	case 14:
-		c.send(sendIndication(p.at(), payload("plain")))
+		c.send(sendIndication(p.at(), payload("send")))
 	case 15:
 		c.send(sendIndication(p.at(), payload("software"), stun.NewSoftware("a client")))
 	case 16:

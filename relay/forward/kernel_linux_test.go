@@ -9,24 +9,37 @@ import (
 	"testing"
 
 	"github.com/callpath/callpath/relay/forward/kernel"
+	"github.com/callpath/callpath/relay/forward/kernel/namespace"
 	"github.com/callpath/callpath/relay/turn"
 )
 
+// newNamespace makes a network namespace, or skips the test.
+func newNamespace(t testing.TB) *namespace.Namespace {
+	t.Helper()
+	n, err := namespace.New()
+	if err != nil {
+		t.Skipf("the way through the kernel is tested with root's rights: %v", err)
+	}
+	t.Cleanup(n.Close)
+	return n
+}
+
 // kernelRelay starts the relay at an address of a namespace, with the way through the
 // kernel; the test is skipped where the kernel does not let it.
-func kernelRelay(t testing.TB, n namespace, addr netip.Addr, change func(*turn.Config)) (*turn.Server, netip.AddrPort) {
+func kernelRelay(t testing.TB, n *namespace.Namespace, addr netip.Addr, change func(*turn.Config)) (*turn.Server, netip.AddrPort) {
 	t.Helper()
 	var path *kernel.Path
-	var err error
-	n.in(t, func() { path, err = kernel.Open(kernel.Config{Channels: 1000}) })
-	if err != nil {
+	if err := n.Do(func() (err error) {
+		path, err = kernel.Open(kernel.Config{Channels: 1000})
+		return err
+	}); err != nil {
 		t.Skipf("nothing can be forwarded in the kernel here: %v", err)
 	}
-	pc, err := n.listen(context.Background(), "udp", netip.AddrPortFrom(addr, 0).String())
+	pc, err := n.ListenPacket(context.Background(), "udp", netip.AddrPortFrom(addr, 0).String())
 	ok(t, err)
 	cfg := turn.Config{
 		Realm: realm, Secrets: [][]byte{secret}, PacketConns: []net.PacketConn{pc}, Kernel: path,
-		Addresses: []netip.Addr{addr}, ListenPacket: n.listen,
+		Addresses: []netip.Addr{addr}, ListenPacket: n.ListenPacket,
 		Peers:  turn.PeerPolicy{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
 		Quota:  turn.Quota{PerUser: 20000, Total: 20000},
 		Limits: turn.Limits{Requests: -1},
@@ -48,7 +61,7 @@ func TestTheKernelForwardsWhatTheEngineWould(t *testing.T) {
 			var got, want []string
 			t.Run("kernel", func(t *testing.T) {
 				n := newNamespace(t)
-				n.enter(t)
+				ok(t, n.Enter())
 				s, relay := kernelRelay(t, n, loopback, nil)
 				got = script(t, relay, seed)
 				stats := s.Stats()
@@ -69,6 +82,7 @@ func TestTheKernelForwardsWhatTheEngineWould(t *testing.T) {
 // script has a world do random things around a relay, and returns what came out.
 func script(t *testing.T, relay netip.AddrPort, seed uint64) []string {
 	w := newWorld(t, relay)
+	w.slow = append(w.slow, "send") // indications are passed by what the kernel forwards
 	random := rand.New(rand.NewPCG(seed, 5))
 	const steps = 400
 	for number := range steps {

@@ -18,7 +18,7 @@
 // # What it leaves to the sockets
 //
 // Packets that nothing is bound for, as STUN messages; malformed ones; those with
-// more than three bytes of padding; fragments, IP options and extension headers;
+// more than 252 bytes of padding; fragments, IP options and extension headers;
 // those for which the outgoing path is too narrow, or whose TTL ends here; those that
 // were merged on their way in (a run that a process of the same machine sends by
 // UDP_SEGMENT); VLAN tags; and as a whole: channels between address families, channels

@@ -26,6 +26,7 @@ static __u64 (*coarse_now)(void) = (void *)BPF_FUNC_ktime_get_coarse_ns;
 static long (*load_bytes)(const void *skb, __u32 offset, void *to, __u32 len) = (void *)BPF_FUNC_skb_load_bytes;
 static long (*store_bytes)(struct __sk_buff *skb, __u32 offset, const void *from, __u32 len, __u64 flags) = (void *)BPF_FUNC_skb_store_bytes;
 static long (*change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)BPF_FUNC_skb_change_tail;
+static __s64 (*csum_diff)(const void *from, __u32 from_size, const void *to, __u32 to_size, __u32 seed) = (void *)BPF_FUNC_csum_diff;
 static long (*l4_csum_replace)(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags) = (void *)BPF_FUNC_l4_csum_replace;
 static long (*redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
 static long (*redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *hop, int size, __u64 flags) = (void *)BPF_FUNC_redirect_neigh;
@@ -40,7 +41,7 @@ enum {
 	udp_header = sizeof(struct udphdr),
 	channel_header = 4,
 	max_datagram = 1600, // as the sockets' path has it
-	max_padding = 3,
+	max_padding = 252, // what csum_diff can take at once
 	dont_fragment = 0x4000,
 };
 
@@ -244,8 +245,7 @@ inline struct leg *find(struct __sk_buff *skb, struct packet *p)
 		l = map_lookup(&legs, &p->key);
 		if (l) {
 			// A length beyond the end is malformed. What follows the data is
-			// padding, however long (RFC 8656, section 12.5); more of it than
-			// there is need for is rare.
+			// padding, however long (RFC 8656, section 12.5).
 			if (p->data + channel_header > p->size)
 				return 0;
 			p->over = p->size - channel_header - p->data;
@@ -261,33 +261,30 @@ inline struct leg *find(struct __sk_buff *skb, struct packet *p)
 // much the sum of the datagram without the UDP header has changed, the channel's
 // number left out. A move by four bytes does not change it.
 //
-// What remains behind the data is overwritten with zeros before it is cut off, so
-// that a sum that the network card made stays right.
+// The four bytes behind the data are set to zero before they are cut off, so that a
+// sum that the network card made stays right.
 inline int uncover(struct __sk_buff *skb, struct packet *p, __u64 *sum)
 {
 	__u32 zero = 0, size = p->size, data = p->data, over = p->over;
 	struct scratch *s = map_lookup(&scratches, &zero);
-	if (!s || size < channel_header || size >= max_datagram || data >= max_datagram)
+	if (!s || size < channel_header || size >= max_datagram || data >= max_datagram || over > max_padding)
 		return 0;
 	if (load_bytes(skb, p->udp + udp_header, s->bytes, size))
 		return 0;
 	if (over) {
-		__u32 padding = 0;
-		__u8 *at = s->bytes + data + channel_header;
-		padding = at[0];
-		if (over > 1)
-			padding |= at[1] << 8;
-		if (over > 2)
-			padding |= at[2] << 16;
+		// In words of its own, after an odd number of bytes, the sum has its bytes
+		// the other way around (RFC 1071).
+		*(__u32 *)(s->bytes + size) = 0;
+		__u32 padding = csum_diff(0, 0, s->bytes + channel_header + data, (over + 3) & ~3, 0);
+		padding = (padding & 0xffff) + (padding >> 16);
 		padding = (padding & 0xffff) + (padding >> 16);
 		if (data & 1)
 			padding = (padding & 0xff) << 8 | padding >> 8;
-		*sum += (__u32)~padding;
+		*sum += (__u16)~padding;
 	}
 	*(__u32 *)(s->bytes + channel_header + data) = 0;
-	*(__u32 *)(s->bytes + channel_header + data + 4) = 0;
 	*sum += (__u16)~htons(data);
-	return !store_bytes(skb, p->udp + udp_header, s->bytes + channel_header, size, 0) &&
+	return !store_bytes(skb, p->udp + udp_header, s->bytes + channel_header, data + channel_header, 0) &&
 	       !change_tail(skb, p->udp + udp_header + data, 0);
 }
 
@@ -404,7 +401,7 @@ int forward(struct __sk_buff *skb)
 	__u32 frame = p.udp + udp_header + p.size;
 	if (skb->len != frame && change_tail(skb, frame, 0))
 		return drop;
-	if (p.key.family == ipv6 && !l->to_client && change_tail(skb, frame + 1, 0))
+	if ((p.key.family == ipv6 || p.over) && !l->to_client && change_tail(skb, frame + 1, 0))
 		return drop;
 
 	__u64 sum = l->ports_sum;
