@@ -14,9 +14,9 @@
 // other root keys. Either is enough to read and write: with one revoked, the other is
 // the recovery. With both revoked every Open and Seal that begins afterwards is
 // refused at once, since no plaintext key is kept between calls: each call asks the
-// vault. (A call already under way ends. Key bytes of an ended call may stay in
-// memory until the garbage collector takes them; Go can't promise more.) Restoring
-// either makes all readable again.
+// vault, OpenAll once for each version. (A call already under way ends. Key bytes of
+// an ended call may stay in memory until the garbage collector takes them; Go can't
+// promise more.) Restoring either makes all readable again.
 //
 // Microsoft keeps a third key, the availability key, with which it can recover data
 // when a customer has lost both. There is none here: when both root keys are
@@ -27,7 +27,7 @@
 // the messages as they are.
 //
 // The ciphers are Tink's: AES-256-GCM keysets, and its KMS envelope for the messages.
-// It is a pure library without goroutines: signaling/chat is to be built on it, seals
+// It is a pure library without goroutines: signaling/chat is built on it, seals
 // a message before it stores it, and brings its own Store. Neither errors nor events
 // hold a key or plaintext, if those of the KeyVault don't.
 //

@@ -145,6 +145,15 @@ func (k *Keys) Create(ctx context.Context, p Policy) error {
 	})
 }
 
+// Ensure is Create for a tenant that has no policy, and does nothing for one that has.
+func (k *Keys) Ensure(ctx context.Context, p Policy) error {
+	_, err := k.load(ctx, p.Tenant)
+	if !errors.Is(err, ErrNoPolicy) {
+		return err
+	}
+	return k.Create(ctx, p)
+}
+
 // Rotate makes a new policy key for new messages. Both root keys must be usable.
 func (k *Keys) Rotate(ctx context.Context, tenant string) error {
 	return k.change(ctx, tenant, ActionRotate, func(r *record) error {

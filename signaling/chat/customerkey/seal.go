@@ -73,30 +73,91 @@ func (k *Keys) seal(ctx context.Context, p Place, plaintext []byte) ([]byte, err
 	return append(binary.BigEndian.AppendUint32([]byte{format}, uint32(n)), sealed...), nil
 }
 
-func (k *Keys) open(ctx context.Context, p Place, sealed []byte) ([]byte, error) {
-	if err := p.check(); err != nil {
+// Sealed is a ciphertext of a tenant and the place that it is of.
+type Sealed struct {
+	Chat, Message string
+	Data          []byte
+}
+
+// OpenAll decrypts several messages of a tenant and asks the vault once for each
+// version of the policy key among them, not once for each message. The error is about
+// the keys, and then nothing is returned. A ciphertext that was changed, or is of
+// another place, gives nil in its place, and an event.
+func (k *Keys) OpenAll(ctx context.Context, tenant string, all []Sealed) ([][]byte, error) {
+	r, err := k.load(ctx, tenant)
+	if err != nil {
+		k.audit(Event{Action: ActionOpen, Tenant: tenant}, err)
 		return nil, err
 	}
-	if len(sealed) <= header || len(sealed) > MaxSize+maxOverhead || sealed[0] != format {
-		return nil, fmt.Errorf("customerkey: %w", ErrRefused)
+	opened := make([][]byte, len(all))
+	versions := make(map[int]*aead.KMSEnvelopeAEAD)
+	for i, s := range all {
+		p := Place{tenant, s.Chat, s.Message}
+		n, err := r.version(p, s.Data)
+		if err == nil && versions[n] == nil {
+			if versions[n], err = k.envelope(ctx, r, n); err != nil {
+				k.audit(Event{Action: ActionOpen, Tenant: tenant}, err)
+				return nil, err
+			}
+		}
+		if err == nil {
+			opened[i], err = decryptAt(versions[n], p, n, s.Data)
+		}
+		if err != nil {
+			k.audit(Event{Action: ActionOpen, Tenant: tenant, Chat: s.Chat, Message: s.Message}, err)
+		}
+	}
+	return opened, nil
+}
+
+func (k *Keys) open(ctx context.Context, p Place, sealed []byte) ([]byte, error) {
+	if err := wellFormed(p, sealed); err != nil {
+		return nil, err
 	}
 	r, err := k.load(ctx, p.Tenant)
 	if err != nil {
 		return nil, err
 	}
-	n := binary.BigEndian.Uint32(sealed[1:])
-	if n < 1 || n > uint32(len(r.Versions)) {
-		return nil, fmt.Errorf("customerkey: %w", ErrRefused)
-	}
-	e, err := k.envelope(ctx, r, int(n))
+	n, err := r.version(p, sealed)
 	if err != nil {
 		return nil, err
 	}
-	plaintext, err := e.Decrypt(sealed[header:], p.associated(int(n)))
+	e, err := k.envelope(ctx, r, n)
+	if err != nil {
+		return nil, err
+	}
+	return decryptAt(e, p, n, sealed)
+}
+
+func wellFormed(p Place, sealed []byte) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	if len(sealed) <= header || len(sealed) > MaxSize+maxOverhead || sealed[0] != format {
+		return fmt.Errorf("customerkey: %w", ErrRefused)
+	}
+	return nil
+}
+
+// version reads from a ciphertext which policy key it is under.
+func (r *record) version(p Place, sealed []byte) (int, error) {
+	if err := wellFormed(p, sealed); err != nil {
+		return 0, err
+	}
+	n := binary.BigEndian.Uint32(sealed[1:])
+	if n < 1 || n > uint32(len(r.Versions)) {
+		return 0, fmt.Errorf("customerkey: %w", ErrRefused)
+	}
+	return int(n), nil
+}
+
+// decryptAt never returns nil without an error.
+func decryptAt(e *aead.KMSEnvelopeAEAD, p Place, n int, sealed []byte) ([]byte, error) {
+	plaintext, err := e.Decrypt(sealed[header:], p.associated(n))
 	if err != nil {
 		return nil, fmt.Errorf("customerkey: %w", ErrRefused)
 	}
-	return plaintext, nil
+	return append([]byte{}, plaintext...), nil
 }
 
 // envelope is Tink's envelope encryption under one version of the policy key, good for

@@ -107,6 +107,18 @@ func (v *Vault) Create(root string) error {
 	}, func() { delete(v.keys, root) })
 }
 
+// Ensure is Create for a name that is free, and does nothing for a key that is there,
+// revoked or not.
+func (v *Vault) Ensure(root string) error {
+	v.mu.Lock()
+	there := v.keys[root] != nil
+	v.mu.Unlock()
+	if there {
+		return nil
+	}
+	return v.Create(root)
+}
+
 // Wrap implements KeyVault.
 func (v *Vault) Wrap(ctx context.Context, root string, key, associated []byte) ([]byte, error) {
 	h, err := v.usable(ctx, root)

@@ -1,7 +1,8 @@
 // Package dlp is data loss prevention for chat messages, in the way Microsoft
 // Purview describes it: a policy is a list of rules, a rule looks for sensitive
 // information types, and its action is to block the message, to mask the values in
-// it, or to warn the sender.
+// it, or to warn the sender; a warning may withhold the message until the sender
+// overrides it, with a justification if the rule wants one.
 //
 // A sensitive information type is four things: a pattern, a checksum, evidence (a
 // word such as "visa" or "Steuer-ID" near the value), and from these a confidence:
@@ -23,8 +24,8 @@
 // Decision.Text, the sender Decision.Sender, and the audit log Decision.Audit. None
 // of the types here holds a detected value, except where the message itself does.
 //
-// Custom types, named entities, trainable classifiers, and the sender's override
-// with a justification, which Purview has too, are absent.
+// Custom types, named entities, and trainable classifiers, which Purview has too, are
+// absent.
 //
 // Start reading at Policy.Inspect, then Scan, then detectors.go.
 package dlp

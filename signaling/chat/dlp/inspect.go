@@ -16,17 +16,24 @@ type Message struct {
 	// has one text, so one external recipient makes it external for all.
 	External bool
 	Text     string
+	// Override and Justification are the sender's answer to the notices of an earlier
+	// attempt; see Override.
+	Override      bool
+	Justification string
 }
 
 // Decision is the outcome for one message.
 type Decision struct {
 	// Action is the strictest one of the rules that matched.
 	Action Action
-	// Text is what is to be stored and delivered; empty when Action is Block, and then
-	// nothing is.
-	Text   string
-	Sender View
-	Audit  Audit
+	// Text is what is to be stored and delivered; empty when Action is Block or the
+	// message is withheld, and then nothing is.
+	Text string
+	// Withheld is what the sender has to do before the message goes out: confirm or
+	// justify it; NoOverride when it isn't withheld.
+	Withheld Override
+	Sender   View
+	Audit    Audit
 }
 
 // View is what the sender sees.
@@ -34,7 +41,7 @@ type View struct {
 	// Text is what the recipients see. When that is nothing, the sender's client keeps
 	// the draft; the server does not.
 	Text    string
-	Blocked bool
+	Blocked bool // nothing was sent, whether it may be overridden or not
 	// Notices has one for each rule that matched, strictest first.
 	Notices []Notice
 }
@@ -44,6 +51,8 @@ type Notice struct {
 	Rule   string
 	Action Action
 	Text   string
+	// Override is how the sender may send the message nevertheless.
+	Override Override
 }
 
 // Audit is the record of one decision. It holds no part of the text.
@@ -60,6 +69,10 @@ type Audit struct {
 	// was blocked without one.
 	Rules  []string
 	Reason string
+	// Overridden are those of the rules that the sender overrode, and Justification is
+	// why, with everything hidden that looks like a sensitive value.
+	Overridden    []string
+	Justification string
 	// Found has one entry for each type that was found, whether a rule matched or not.
 	Found []Count
 }
@@ -76,6 +89,8 @@ type Count struct {
 const (
 	ReasonTooLarge = "message too large to be checked"
 	ReasonNotUTF8  = "message is not UTF-8"
+	// ReasonWithheld: rules matched, and the sender has not overridden them.
+	ReasonWithheld = "message withheld until the sender overrides the rule"
 )
 
 // Inspect decides about a message. What can't be checked is blocked: a text of more
@@ -97,22 +112,23 @@ func (p *Policy) Inspect(m Message) Decision {
 
 	matched := p.matching(matches, m.External)
 	for _, r := range matched {
-		d.Sender.Notices = append(d.Sender.Notices, Notice{r.Name, r.Action, r.notice()})
+		d.Sender.Notices = append(d.Sender.Notices, Notice{r.Name, r.Action, r.notice(), r.Override})
 		d.Audit.Rules = append(d.Audit.Rules, r.Name)
 	}
 	if len(matched) > 0 {
 		d.Action = matched[0].Action
 	}
-	switch d.Action {
-	case Block:
+	d.override(m, matched)
+	switch {
+	case d.Action == Block || d.Withheld != NoOverride:
 		d.Sender.Blocked = true
-	case Mask:
+	case d.Action == Mask:
 		d.Text = mask(m.Text, text, hidden(matches, matched))
 	default:
 		d.Text = m.Text
 	}
 	d.Sender.Text = d.Text
-	d.Audit.Action, d.Audit.Allowed = d.Action, d.Action != Block
+	d.Audit.Action, d.Audit.Allowed = d.Action, !d.Sender.Blocked
 	return d
 }
 

@@ -144,6 +144,8 @@ func TestPolicyFileErrors(t *testing.T) {
 		{strings.Replace(rule, "iban", "ibna", 1), `unknown sensitive information type "ibna"; valid: belgium-nrn, germany-tax-id, iban, netherlands-bsn, payment-card, poland-pesel, spain-dni; did you mean "iban"?`},
 		{strings.Replace(rule, "block", "allow", 1), `unknown action "allow"; valid: warn, mask, block`},
 		{strings.Replace(rule, "  action: block\n", "", 1), "rules[0].action: is missing"},
+		{rule + "  override: justify\n", "rules[0].override: is justify for a rule that does not warn"},
+		{strings.Replace(rule, "block", "warn", 1) + "  override: justified\n", `unknown override "justified"; valid: none, confirm, justify`},
 		{"name: p\nrules: [{name: r, action: warn}]\n", "rules[0].content: is empty"},
 		{strings.Replace(rule, "  action", "  notice: ' x'\n  action", 1), `rules[0].notice: is " x"`},
 	} {

@@ -40,6 +40,17 @@ func (a *Action) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalText reads the override of a rule: none, confirm or justify.
+func (o *Override) UnmarshalText(text []byte) error {
+	i := slices.Index(overrideNames(), string(text))
+	if i < 0 {
+		var nowhere *document.Document
+		return nowhere.Error("", fmt.Sprintf("unknown override %q", text), overrideNames()...)
+	}
+	*o = Override(i)
+	return nil
+}
+
 // UnmarshalText reads low, medium or high.
 func (c *Confidence) UnmarshalText(text []byte) error {
 	known, ok := confidences()[string(text)]
@@ -86,6 +97,8 @@ type Rule struct {
 	// receives.
 	External bool   `yaml:"external"`
 	Action   Action `yaml:"action"`
+	// Override is for a rule that warns: none, confirm or justify; none if absent.
+	Override Override `yaml:"override"`
 	// Notice is what the sender reads; a standard sentence if empty.
 	Notice string `yaml:"notice"`
 }
@@ -181,6 +194,9 @@ func (c *checker) policy(p *Policy) {
 		seen[r.Name] = true
 		if r.Action == Allow {
 			c.report(at+".action", "is missing, wanted warn, mask or block")
+		}
+		if r.Override != NoOverride && r.Action != Warn {
+			c.report(at+".override", "is %s for a rule that does not warn: what is blocked or masked can't be overridden", r.Override)
 		}
 		if r.Notice != "" {
 			c.text(at+".notice", r.Notice, maxNotice)
