@@ -31,5 +31,6 @@ Exit codes: 0 every expectation met; 1 an expectation not met; 2 unusable input;
 	root.AddCommand(newRun(), newInspect(), newList(), newValidate(), newSchema(), newTopology(), newBench(), newBenchSubject(), newBenchLoader())
 	root.AddCommand(newServe())
 	root.AddCommand(newExplain())
+	root.AddCommand(newIdentity())
 	return root
 }

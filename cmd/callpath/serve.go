@@ -28,14 +28,15 @@ Serve real clients with the transport relay (STUN and TURN over UDP, TCP, TLS an
 DTLS), the signaling controller (HTTPS) and an admin endpoint (health, metrics).
 
 Nothing has to be configured: certificates and secrets are made on first start and
-kept, and only this machine can reach the server. Each flag is also a key of the
-configuration file and a variable (--relay-udp is relay.udp and CALLPATH_RELAY_UDP);
-flags win over variables, variables over the file. --print-config prints a file with
-every key, its default and what it means.
+kept, with two users and their passwords, and only this machine can reach the
+server. Each flag is also a key of the configuration file and a variable
+(--relay-udp is relay.udp and CALLPATH_RELAY_UDP); flags win over variables,
+variables over the file. --print-config prints a file with every key, its default
+and what it means.
 
-SIGHUP reads certificates and secrets again. SIGTERM and Ctrl-C take no new
-allocations and wait for the end of those that live, at most for --drain; a second
-one ends that waiting.`),
+SIGHUP reads certificates, secrets, users and rules again. SIGTERM and Ctrl-C take
+no new allocations and wait for the end of those that live, at most for --drain; a
+second one ends that waiting.`),
 		Example: strings.Trim(`
   callpath serve
   callpath serve --listen 0.0.0.0,:: --public turn.example.org --config callpath.yaml

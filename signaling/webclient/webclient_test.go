@@ -28,8 +28,17 @@ func get(t *testing.T, target string, change func(*http.Request)) *http.Response
 		change(r)
 	}
 	w := httptest.NewRecorder()
-	webclient.Handler().ServeHTTP(w, r)
+	handler(t, webclient.Config{Issuer: "https://callpath.test/calls", Client: "web"}).ServeHTTP(w, r)
 	return w.Result()
+}
+
+func handler(t *testing.T, cfg webclient.Config) http.Handler {
+	t.Helper()
+	h, err := webclient.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 func body(t *testing.T, r *http.Response) string {
@@ -202,5 +211,42 @@ func TestOnlyReadingIsPossible(t *testing.T) {
 	r := get(t, "/", func(r *http.Request) { r.Method = http.MethodHead })
 	if r.StatusCode != http.StatusOK || body(t, r) != "" {
 		t.Errorf("HEAD: status %d, wanted 200 without a body", r.StatusCode)
+	}
+}
+
+func TestThePageIsToldWhereToSignIn(t *testing.T) {
+	r := get(t, "/settings.json", nil)
+	if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Cache-Control") != "no-cache" {
+		t.Errorf("status %d, header %v", r.StatusCode, r.Header)
+	}
+	if got, want := body(t, r), `{"issuer":"https://callpath.test/calls","path":"/calls","client":"web","external":[]}`; got != want {
+		t.Errorf("got %s, wanted %s", got, want)
+	}
+}
+
+// Only the origin of an issuer that is configured gets into the policy.
+func TestAnotherIssuerMayBeAskedWhenItIsConfigured(t *testing.T) {
+	h := handler(t, webclient.Config{Issuer: "https://callpath.test", Client: "web", External: []webclient.External{
+		{Name: "contoso", Issuer: "https://Login.Contoso.example/tenant/v2.0", Client: "abc"}}})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://callpath.test/", nil))
+	if policy := w.Result().Header.Get("Content-Security-Policy"); !strings.Contains(policy, "connect-src 'self' wss://callpath.test https://login.contoso.example; ") {
+		t.Errorf("the policy is %q", policy)
+	}
+}
+
+func TestConfigurationsThatAreRefusedByName(t *testing.T) {
+	const good = "https://callpath.test"
+	for want, cfg := range map[string]webclient.Config{
+		`Issuer is ""`:            {Client: "web"},
+		`Issuer is "http://x"`:    {Issuer: "http://x", Client: "web"},
+		`Issuer is "https://*"`:   {Issuer: "https://*", Client: "web"},
+		"Config.Client":           {Issuer: good},
+		"External.Issuer of evil": {Issuer: good, Client: "web", External: []webclient.External{{Name: "evil", Issuer: "https://a; script-src *", Client: "x"}}},
+		"lacks Client or Name":    {Issuer: good, Client: "web", External: []webclient.External{{Name: "contoso", Issuer: good}}},
+	} {
+		if _, err := webclient.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", want, err)
+		}
 	}
 }

@@ -1,17 +1,9 @@
 package server_test
 
 import (
-	"bufio"
-	"context"
-	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,99 +168,6 @@ func TestTheRelayIsNotAbused(t *testing.T) {
 	if n := len(attempts); n < 40 {
 		t.Errorf("%d attempts, wanted 40 and more", n)
 	}
-}
-
-func TestSignalingIsNotAbused(t *testing.T) {
-	p := startServer(t, "--signaling-origins=app.example.org")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: p.roots()}}}
-	base := "https://" + p.at["https"].String()
-	ask := func(method, path, body string, header ...string) func() int {
-		return func() int {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			req, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(body))
-			ok(t, err)
-			req.URL.Opaque = path // as it is, whatever it is
-			for i := 0; i < len(header); i += 2 {
-				req.Header.Set(header[i], header[i+1])
-			}
-			re, err := client.Do(req)
-			ok(t, err)
-			defer re.Body.Close()
-			if leak := re.Header.Get("Server"); leak != "" {
-				t.Errorf("the answer names the server: %s", leak)
-			}
-			return re.StatusCode
-		}
-	}
-	data, err := os.ReadFile(filepath.Join(p.state, "users", "alice.secret"))
-	ok(t, err)
-	token := p.signIn(client, "alice", strings.TrimSpace(string(data)))
-	const kind = "application/json"
-	p.try([]attempt{
-		{"wrong secret", ask("POST", "/v1/sign-in", `{"user":"alice","secret":"wrong secret"}`, "Content-Type", kind), 401, "secret"},
-		{"unknown user", ask("POST", "/v1/sign-in", `{"user":"root","secret":"wrong secret"}`, "Content-Type", kind), 401, "secret"},
-		{"no token", ask("POST", "/v1/ice-servers", ""), 401, "token"},
-		{"forged token", ask("POST", "/v1/ice-servers", "", "Authorization", "Bearer forged"), 401, "token"},
-		{"basic authentication", ask("POST", "/v1/ice-servers", "", "Authorization", "Basic YWxpY2U6YWxpY2U="), 401, "token"},
-		{"a token without algorithm", ask("POST", "/v1/ice-servers", "", "Authorization", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9."), 401, "token"},
-		{"another origin's page", ask("GET", "/v1/notifications", "", "Authorization", "Bearer "+token, "Origin", "https://evil.example",
-			"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="), 403, "origin"},
-		{"oversized body", ask("POST", "/v1/sign-in", strings.Repeat("x", 1<<20), "Content-Type", kind), 413, "body-size"},
-		{"not JSON", ask("POST", "/v1/sign-in", "user=alice", "Content-Type", "application/x-www-form-urlencoded"), 415, "media-type"},
-		{"wrong method", ask("DELETE", "/v1/sign-in", ""), 405, "method"},
-		{"path traversal", ask("GET", "/v1/../../etc/passwd", ""), 404, "path"},
-		{"encoded path traversal", ask("GET", "/v1/%2e%2e/%2e%2e/etc/passwd", ""), 404, "path"},
-		{"another kind of slash", ask("GET", `/v1/..%5c..%5cetc/passwd`, ""), 404, "path"},
-		{"unknown path", ask("GET", "/.env", ""), 404, "path"},
-	})
-	t.Run("oversized header", func(t *testing.T) {
-		if code := ask("GET", "/v1/calls", "", "X-Large", strings.Repeat("x", 1<<20))(); code != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("answered with %d, wanted 431", code)
-		}
-	})
-	t.Run("too many wrong secrets", func(t *testing.T) {
-		wrong := ask("POST", "/v1/sign-in", `{"user":"bob","secret":"wrong secret"}`, "Content-Type", kind)
-		var codes []int
-		for range 12 {
-			codes = append(codes, wrong())
-		}
-		if !slices.Contains(codes, 401) || codes[11] != 429 {
-			t.Errorf("answered with %v, wanted 401 and in the end 429", codes)
-		}
-	})
-	t.Run("slow header", func(t *testing.T) {
-		t.Parallel()
-		conn, err := tls.Dial("tcp4", p.at["https"].String(), &tls.Config{RootCAs: p.roots(), ServerName: "localhost"})
-		ok(t, err)
-		defer conn.Close()
-		_, err = io.WriteString(conn, "POST /v1/sign-in HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-		ok(t, err)
-		ok(t, conn.SetReadDeadline(time.Now().Add(2*patience)))
-		if re, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
-			re.Body.Close()
-			if re.StatusCode != http.StatusRequestTimeout {
-				t.Errorf("answered with %s", re.Status)
-			}
-		} else if !strings.Contains(err.Error(), "EOF") && !strings.Contains(err.Error(), "reset") {
-			t.Errorf("the connection is still open: %v", err)
-		}
-	})
-}
-
-// signIn returns a token.
-func (p *target) signIn(client *http.Client, user, secret string) string {
-	p.t.Helper()
-	re, err := client.Post("https://"+p.at["https"].String()+"/v1/sign-in", "application/json",
-		strings.NewReader(fmt.Sprintf(`{"user":%q,"secret":%q}`, user, secret)))
-	ok(p.t, err)
-	defer re.Body.Close()
-	var in struct{ Token string }
-	ok(p.t, json.NewDecoder(re.Body).Decode(&in))
-	if in.Token == "" {
-		p.t.Fatalf("sign-in of %s: %s", user, re.Status)
-	}
-	return in.Token
 }
 
 func TestTheAdminEndpointAnswersNoPageOfAnotherHost(t *testing.T) {

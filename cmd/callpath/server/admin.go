@@ -54,8 +54,8 @@ func local(host string) bool {
 	return err == nil || host == "localhost"
 }
 
-// serveAdmin serves h on ln until ctx ends.
-func serveAdmin(ctx context.Context, ln net.Listener, h http.Handler) error {
+// serveLocal serves h, which is for operators, on ln until ctx ends.
+func serveLocal(ctx context.Context, what string, ln net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -67,7 +67,7 @@ func serveAdmin(ctx context.Context, ln net.Listener, h http.Handler) error {
 	go func() { served <- server.Serve(ln) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("admin endpoint: %w", err)
+		return fmt.Errorf("%s: %w", what, err)
 	case <-ctx.Done():
 	}
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 
 	"github.com/callpath/callpath/relay/turn"
 	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/identity"
 )
 
 // audit writes one record for each security decision: who, what, which rule, allowed
@@ -51,6 +53,22 @@ func (a audit) signaling(e signaling.Event) {
 		slog.String("what", e.Rule), slog.Bool("allowed", e.Allowed)}
 	for _, f := range []struct{ key, value string }{
 		{"user", e.User}, {"client", e.Remote}, {"call", e.Call}, {"rule", e.Rule}, {"reason", e.Reason},
+	} {
+		if f.value != "" {
+			attrs = append(attrs, slog.String(f.key, f.value))
+		}
+	}
+	a.write(e.Allowed, attrs)
+}
+
+// identity records an event of the issuer of tokens. It holds no token, but its ID,
+// by which it can be found in the records of whom it was used by.
+func (a audit) identity(e identity.Event) {
+	attrs := []slog.Attr{slog.String("event", "audit"), slog.String("part", "identity"),
+		slog.String("what", string(e.Action)), slog.Bool("allowed", e.Allowed)}
+	for _, f := range []struct{ key, value string }{
+		{"user", e.User}, {"client", e.Remote}, {"app", e.App}, {"issuer", e.Issuer}, {"rule", e.Rule}, {"reason", e.Reason},
+		{"session", e.Session}, {"token", e.Token}, {"scope", e.Scope}, {"factors", strings.Join(e.Factors, " ")},
 	} {
 		if f.value != "" {
 			attrs = append(attrs, slog.String(f.key, f.value))

@@ -35,6 +35,9 @@ func (c *Config) check(p *places) error {
 	for path, value := range map[string]struct{ got, least, most Duration }{
 		"relay.credential-lifetime": {c.Relay.CredentialLifetime, Duration(time.Minute), Duration(24 * time.Hour)},
 		"relay.limits.idle":         {c.Relay.Limits.Idle, Duration(time.Second), Duration(time.Hour)},
+		"identity.token-lifetime":   {c.Identity.TokenLifetime, Duration(time.Minute), Duration(24 * time.Hour)},
+		"identity.session-lifetime": {c.Identity.SessionLifetime, Duration(time.Minute), Duration(30 * 24 * time.Hour)},
+		"identity.key-lifetime":     {c.Identity.KeyLifetime, Duration(48 * time.Hour), Duration(365 * 24 * time.Hour)},
 		"drain":                     {c.Drain, 0, Duration(24 * time.Hour)},
 	} {
 		if value.got < value.least || value.got > value.most {
@@ -52,7 +55,7 @@ func (c *Config) check(p *places) error {
 			wrong(path, "found %d, wanted 1 or more", value)
 		}
 	}
-	c.checkUsers(wrong, one)
+	c.checkIdentity(finder{wrong, one})
 	one("log.format", c.Log.Format, "text", "json")
 	if c.Log.Level != "off" && new(slog.Level).UnmarshalText([]byte(c.Log.Level)) != nil {
 		one("log.level", c.Log.Level, "debug", "info", "warn", "error", "off")
@@ -120,23 +123,5 @@ func (c *Config) checkPorts(wrong func(path, problem string, args ...any)) {
 	}
 	if total == 0 {
 		wrong("relay", "there is no port to listen on; wanted at least one in relay or signaling")
-	}
-}
-
-func (c *Config) checkUsers(wrong func(path, problem string, args ...any), one func(path, value string, valid ...string)) {
-	seen := map[string]bool{}
-	for i, u := range c.Signaling.Users {
-		at := fmt.Sprintf("signaling.users[%d]", i)
-		switch {
-		case u.ID == "":
-			wrong(at+".id", "is empty")
-		case seen[u.ID]:
-			wrong(at+".id", "%q is there twice", u.ID)
-		}
-		seen[u.ID] = true
-		one(at+".client", u.Client, "acs", "teams")
-		if u.Secret == "" {
-			wrong(at+".secret", "is empty; wanted a file with the user's secret")
-		}
 	}
 }

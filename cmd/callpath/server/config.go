@@ -21,6 +21,7 @@ type Config struct {
 	Certificate Certificate  `yaml:"certificate"`
 	Relay       Relay        `yaml:"relay"`
 	Signaling   Signaling    `yaml:"signaling"`
+	Identity    Identity     `yaml:"identity"`
 	Admin       Admin        `yaml:"admin"`
 	Drain       Duration     `yaml:"drain"`
 	Log         Log          `yaml:"log"`
@@ -31,6 +32,8 @@ type Config struct {
 	// optional is true when Listen is the default, of which one family may not
 	// exist on the machine.
 	optional bool
+	// source is where it came from, to be read again.
+	source Source
 }
 
 // Certificate says where the certificate is from.
@@ -87,17 +90,8 @@ type Limits struct {
 // Signaling configures the signaling controller.
 type Signaling struct {
 	HTTPS        []uint16 `yaml:"https"`
-	Users        []User   `yaml:"users"`
 	Origins      []string `yaml:"origins"`
 	CallsPerUser int      `yaml:"calls-per-user"`
-}
-
-// User is somebody who may sign in; Secret is a file.
-type User struct {
-	ID     string `yaml:"id"`
-	Name   string `yaml:"name"`
-	Client string `yaml:"client"`
-	Secret string `yaml:"secret"`
 }
 
 // Admin configures the admin endpoint.
@@ -133,7 +127,7 @@ type Source struct {
 // and that over the defaults. Findings name file, line and column, or the flag or
 // variable; they are all there at once.
 func Load(from Source) (*Config, error) {
-	cfg := &Config{}
+	cfg := &Config{source: from}
 	base, err := document.Parse("default.yaml", defaults)
 	if err == nil {
 		err = base.Decode(cfg)
@@ -182,9 +176,7 @@ func (c *Config) read(file string, p *places) error {
 	for i := range c.Relay.Secrets {
 		paths = append(paths, &c.Relay.Secrets[i])
 	}
-	for i := range c.Signaling.Users {
-		paths = append(paths, &c.Signaling.Users[i].Secret)
-	}
+	paths = append(paths, c.Identity.files()...)
 	for _, path := range paths {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(filepath.Dir(file), *path)

@@ -64,7 +64,7 @@ func TestEveryKeyIsASettingAndDocumented(t *testing.T) {
 			t.Errorf("%s has no usage", s.Key)
 		}
 	}
-	settings = append(settings, "signaling.users")
+	settings = append(settings, "identity.users", "identity.applications", "identity.external", "identity.rules")
 	slices.Sort(keys)
 	slices.Sort(settings)
 	if !slices.Equal(keys, settings) {
@@ -147,8 +147,16 @@ func TestWrongConfigurationsSayWhereAndWhatIsRight(t *testing.T) {
 		{file: "relay: {tls: [3478]}\n", wanted: []string{"relay.tls[0]: tcp port 3478 is relay.tcp's already"}},
 		{file: "relay: {udp: [], tcp: [], tls: [], dtls: []}\nsignaling: {https: []}\n", wanted: []string{"there is no port to listen on"}},
 		{file: "relay: {addresses: [0.0.0.0]}\n", wanted: []string{"relay.addresses[0]: 0.0.0.0"}},
-		{file: "signaling:\n  users:\n    - {id: eve, client: acs, secret: eve}\n    - {id: eve, client: skype, secret: \"\"}\n",
-			wanted: []string{`users[1].id: "eve" is there twice`, `users[1].client: "skype" is not known; valid: acs, teams`, "users[1].secret: is empty"}},
+		{file: "identity:\n  users:\n    - {id: eve, kind: acs, password: eve}\n    - {id: eve, kind: skype}\n    - {id: no one, kind: acs, password: a, hash: b}\n",
+			wanted: []string{`users[1].id: "eve" is there twice`, `users[1].kind: "skype" is not known; valid: acs, teams`, "users[1].password: wanted a file",
+				`users[2].id: found "no one", wanted 1 to 64 letters`, "give one of the two"}},
+		{file: "identity: {issuer: \"http://calls.example.org\"}\n", wanted: []string{`identity.issuer: found "http://calls.example.org", wanted https://HOST`}},
+		{file: "identity: {key-lifetime: 1h}\n", wanted: []string{"identity.key-lifetime: found 1h0m0s, wanted 48h0m0s to 8760h0m0s"}},
+		{file: "identity:\n  rules:\n    - {name: a, then: allow, kinds: [pstn]}\n    - {name: a, then: block, networks: [10.0.0.1/8]}\n", wanted: []string{"rules[1].networks[0]", "write 10.0.0.0/8"}},
+		{file: "identity:\n  rules:\n    - {name: a, then: allow, kinds: [pstn]}\n    - {name: a, then: block}\n",
+			wanted: []string{`rules[0].then: "allow" is not known; valid: block, require-mfa`, `rules[0].kinds[0]: "pstn" is not known`, `rules[1].name: found "a", wanted a name that no other`}},
+		{file: "identity:\n  applications: [{id: shop}]\n  external: [{name: contoso}]\n",
+			wanted: []string{"applications[0].secret: is empty", "external[0].issuer: is empty", "external[0].audiences: is empty"}},
 		{file: "signaling: {origins: [\"https://app.example.org\"]}\n", wanted: []string{"signaling.origins[0]", "wanted a host"}},
 		{file: "admin: {listen: \"9478\"}\n", wanted: []string{`admin.listen: found "9478"`}},
 		{file: "log: {format: xml, level: loud}\n", wanted: []string{`log.format: "xml" is not known; valid: text, json`, `log.level: "loud" is not known; valid: debug`}},

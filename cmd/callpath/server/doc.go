@@ -1,6 +1,7 @@
-// Package server is callpath's running server: the transport relay (relay/turn) and
-// the signaling controller (signaling) on the machine's own sockets, for real
-// clients, with what an operator needs around them.
+// Package server is callpath's running server: the transport relay (relay/turn), the
+// signaling controller (signaling) and the issuer of tokens (signaling/identity) on
+// the machine's own sockets, for real clients, with what an operator needs around
+// them.
 //
 // It is safe and complete with no configuration: it listens on loopback, makes a
 // certificate authority, a certificate and secrets in its state directory on first
@@ -8,10 +9,12 @@
 // the whole configuration with its documentation, and the source of the defaults.
 //
 // What it is not: it holds no protocol. Whatever a client can notice is in the
-// packages below it; here are configuration (config.go, setting.go), certificates
-// and secrets (state.go, keys.go), sockets (listen.go), the admin endpoint
-// (admin.go, metrics.go), the audit log (audit.go) and the life of the process: New
-// opens everything, Run serves, drains and reports.
+// packages below it; here are configuration (config.go, identity_config.go,
+// setting.go), certificates and secrets (state.go, keys.go), who may sign in
+// (people.go, identity.go), what changes while it runs (reload.go), sockets
+// (listen.go), the admin endpoint (admin.go, metrics.go), the operator's socket
+// (control.go), the audit log (audit.go) and the life of the process: New opens
+// everything, Run serves, drains and reports.
 //
 // Start reading at Server.
 package server

@@ -4,8 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-
-	"golang.org/x/time/rate"
 )
 
 // refusedHTTP are the answers of signaling that nobody else records: those to
@@ -18,21 +16,26 @@ var refusedHTTP = map[int]string{
 	http.StatusUnsupportedMediaType:  "media-type",
 }
 
+// refusedByIssuer are those of the issuer: it records the others itself.
+var refusedByIssuer = map[int]string{
+	http.StatusNotFound:         "path",
+	http.StatusMethodNotAllowed: "method",
+}
+
 // httpTellings bounds the records that strangers can cause, in a second and at once.
 const httpTellings, httpTellingsAtOnce = 20, 100
 
-// audited records what h refuses before it knows who asks.
-func (s *Server) audited(h http.Handler) http.Handler {
-	tellings := rate.NewLimiter(httpTellings, httpTellingsAtOnce)
+// audited records what h refuses before it knows who asks, by status.
+func (s *Server) audited(h http.Handler, refusals map[int]string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		watched := &watchedWriter{ResponseWriter: w}
 		h.ServeHTTP(watched, r)
-		rule, refused := refusedHTTP[watched.status]
+		rule, refused := refusals[watched.status]
 		if !refused || r.Header.Get("Authorization") != "" && watched.status == http.StatusNotFound {
 			return
 		}
 		s.metrics.http.WithLabelValues(strconv.Itoa(watched.status)).Inc()
-		if tellings.Allow() {
+		if s.tellings.Allow() {
 			s.audit.write(false, []slog.Attr{slog.String("event", "audit"), slog.String("part", "signaling"),
 				slog.String("what", "request-refused"), slog.Bool("allowed", false), slog.String("client", r.RemoteAddr),
 				slog.Int("code", watched.status), slog.String("rule", rule), slog.String("reason", http.StatusText(watched.status))})

@@ -3,8 +3,6 @@ package server_test
 import (
 	"context"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,10 +13,7 @@ import (
 // client signs one of the first two users in.
 func (p *target) client(user string) *signaling.Client {
 	p.t.Helper()
-	data, err := os.ReadFile(filepath.Join(p.state, "users", user+".secret"))
-	ok(p.t, err)
-	c, err := signaling.NewClient(signaling.ClientConfig{BaseURL: "https://" + p.at["https"].String(), User: user,
-		Secret: strings.TrimSpace(string(data)), RootCAs: p.roots()})
+	c, err := signaling.NewClient(signaling.ClientConfig{BaseURL: p.url(), Token: p.source(user, p.password(user)).Token, RootCAs: p.roots()})
 	ok(p.t, err)
 	p.t.Cleanup(func() { ok(p.t, c.Close()) })
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -28,15 +29,10 @@ type material struct {
 	certificate *tls.Certificate
 	// secrets are the relay's, the first of which makes credentials.
 	secrets [][]byte
-	// users are those of signaling, with their secrets.
-	users []userSecret
+	// people are those of signaling.
+	people people
 	// print is a fingerprint of all files.
 	print [sha256.Size]byte
-}
-
-type userSecret struct {
-	User
-	secret string
 }
 
 // keys reads certificates and secrets from the files that the configuration names,
@@ -50,13 +46,16 @@ type keys struct {
 	now   func() time.Time
 	// warned are files whose mode was complained of. Loading is not concurrent.
 	warned map[string]bool
+	// hashes are of the passwords in files, by a hash of user and password.
+	hashes map[[sha256.Size]byte]string
 }
 
 // reader reads a file.
 type reader func(path string) ([]byte, error)
 
-// load reads everything; what is missing in the state directory is made.
-func (k *keys) load() (*material, error) {
+// load reads everything; what is missing in the state directory is made. id may be
+// newer than the rest of the configuration.
+func (k *keys) load(id *Identity) (*material, error) {
 	print := sha256.New()
 	read := func(path string) ([]byte, error) {
 		data, err := readSmall(path)
@@ -78,7 +77,7 @@ func (k *keys) load() (*material, error) {
 		}
 		files = []string{k.state.path(fileSecret)}
 	}
-	users, err := k.users()
+	users, err := k.firstUsers(id)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +88,7 @@ func (k *keys) load() (*material, error) {
 	if m.secrets, err = k.relaySecrets(read, files); err != nil {
 		return nil, err
 	}
-	if m.users, err = k.userSecrets(read, users); err != nil {
+	if m.people, err = k.people(read, print, id, users); err != nil {
 		return nil, err
 	}
 	m.print = [sha256.Size]byte(print.Sum(nil))
@@ -105,7 +104,10 @@ func (k *keys) check() error {
 	}
 	_, err := k.relaySecrets(readSmall, k.cfg.Relay.Secrets)
 	errs = append(errs, err)
-	_, err = k.userSecrets(readSmall, k.cfg.Signaling.Users)
+	p, err := k.people(readSmall, io.Discard, &k.cfg.Identity, k.cfg.Identity.Users)
+	if err == nil {
+		err = k.checkIdentity(&p)
+	}
 	return errors.Join(append(errs, err)...)
 }
 
@@ -143,21 +145,6 @@ func (k *keys) relaySecrets(read reader, files []string) ([][]byte, error) {
 	return secrets, nil
 }
 
-func (k *keys) userSecrets(read reader, users []User) ([]userSecret, error) {
-	var out []userSecret
-	for _, u := range users {
-		secret, err := k.secret(read, u.Secret, minUserSecret)
-		if err != nil {
-			return nil, fmt.Errorf("secret of user %s: %w", u.ID, err)
-		}
-		out = append(out, userSecret{u, string(secret)})
-	}
-	return out, nil
-}
-
-// minUserSecret is signaling's.
-const minUserSecret = 8
-
 // secret reads a secret from a file, without the end of its line.
 func (k *keys) secret(read reader, file string, least int) ([]byte, error) {
 	data, err := read(file)
@@ -191,27 +178,6 @@ func readSmall(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, info.Size(), most)
 	}
 	return os.ReadFile(path)
-}
-
-// users are the configured ones, or two to begin with.
-func (k *keys) users() ([]User, error) {
-	switch {
-	case len(k.cfg.Signaling.HTTPS) == 0:
-		return nil, nil
-	case len(k.cfg.Signaling.Users) > 0:
-		return k.cfg.Signaling.Users, nil
-	}
-	users := []User{
-		{ID: "alice", Name: "Alice", Client: "teams"},
-		{ID: "bob", Name: "Bob", Client: "acs"},
-	}
-	for i, u := range users {
-		if _, err := k.state.keep(fileUser(u.ID), 0o600, newSecret); err != nil {
-			return nil, fmt.Errorf("secret of user %s: %w", u.ID, err)
-		}
-		users[i].Secret = k.state.path(fileUser(u.ID))
-	}
-	return users, nil
 }
 
 // certify sees to it that there is a certificate of ours, for our names, that lasts.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strconv"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/callpath/callpath/relay/turn"
 	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/identity"
 )
 
 // metrics are what /metrics tells. No label holds a name or an address of anybody,
@@ -20,6 +22,7 @@ type metrics struct {
 	failures  *prometheus.CounterVec
 	events    *prometheus.CounterVec
 	decisions *prometheus.CounterVec
+	identity  *prometheus.CounterVec
 	http      *prometheus.CounterVec
 	rules     bounded
 }
@@ -44,8 +47,9 @@ func newMetrics(s *Server) *metrics {
 		events:    counter("signaling_events_total", "What happened at the signaling controller, by kind.", "kind"),
 		http:      counter("signaling_refused_requests_total", "Requests refused before anybody was known, by status.", "status"),
 		decisions: counter("signaling_decisions_total", "Security decisions of signaling, by rule and outcome.", "rule", "allowed"),
+		identity:  counter("identity_decisions_total", "Security decisions of the issuer of tokens, by action, rule and outcome.", "action", "rule", "allowed"),
 	}
-	m.registry.MustRegister(m.created, m.refusals, m.failures, m.events, m.decisions, m.http, newCollector(s),
+	m.registry.MustRegister(m.created, m.refusals, m.failures, m.events, m.decisions, m.identity, m.http, newCollector(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -93,11 +97,12 @@ func (m *metrics) signaled(e signaling.Event) {
 		m.events.WithLabelValues(string(e.Kind)).Inc()
 		return
 	}
-	allowed := "false"
-	if e.Allowed {
-		allowed = "true"
-	}
-	m.decisions.WithLabelValues(m.rules.value(e.Rule), allowed).Inc()
+	m.decisions.WithLabelValues(m.rules.value(e.Rule), strconv.FormatBool(e.Allowed)).Inc()
+}
+
+// identified counts an event of the issuer.
+func (m *metrics) identified(e identity.Event) {
+	m.identity.WithLabelValues(string(e.Action), m.rules.value(e.Rule), strconv.FormatBool(e.Allowed)).Inc()
 }
 
 // collector reads the live figures when they are asked for.

@@ -86,7 +86,10 @@ func startServer(t *testing.T, flags ...string) *target {
 		name, value, _ := strings.Cut(strings.TrimPrefix(f, "--"), "=")
 		given[name] = value
 	}
-	cfg, err := server.Load(server.Source{Flags: given})
+	p.state = given["state"]
+	file := given["config"]
+	delete(given, "config")
+	cfg, err := server.Load(server.Source{File: file, Flags: given})
 	ok(t, err)
 	logs, logWriter := io.Pipe()
 	out, outWriter := io.Pipe()
@@ -119,6 +122,14 @@ func startServer(t *testing.T, flags ...string) *target {
 	p.stop = stop
 	p.ready()
 	return p
+}
+
+// end stops a server of this process before the test ends.
+func (p *target) end() {
+	p.t.Helper()
+	close(p.hurry)
+	p.stop()
+	ok(p.t, p.wait())
 }
 
 // process is callpath serve as a process of its own.

@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+	"golang.org/x/time/rate"
 
 	"github.com/callpath/callpath/relay/turn"
 	"github.com/callpath/callpath/signaling"
-	"github.com/callpath/callpath/signaling/webclient"
+	"github.com/callpath/callpath/signaling/identity"
 )
 
 // Server is a server whose sockets are open. Run must be called once; it closes
@@ -36,7 +37,14 @@ type Server struct {
 	// relay and controller are nil where the configuration has no port for them.
 	relay      *turn.Server
 	controller *signaling.Controller
-	admin      net.Listener
+	// identity is there when the controller is, and control with it, unless its
+	// socket cannot be had.
+	identity *identity.Service
+	control  net.Listener
+	site     http.Handler // all of HTTPS
+	admin    net.Listener
+	// tellings bounds the records that strangers can cause.
+	tellings *rate.Limiter
 
 	// negotiation is nil without a negotiation log.
 	negotiation *negotiationLog
@@ -60,7 +68,7 @@ const maxHTTP = 4096
 
 // New makes what is missing in the state directory and opens all sockets.
 func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{cfg: cfg, log: log, audit: audit{log: log}}
+	s := &Server{cfg: cfg, log: log, audit: audit{log: log}, tellings: rate.NewLimiter(httpTellings, httpTellingsAtOnce)}
 	s.phase.Store(starting)
 	defer func() {
 		if err != nil {
@@ -72,7 +80,7 @@ func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err err
 		return nil, err
 	}
 	s.keys = newKeys(cfg, addresses, log)
-	m, err := s.keys.load()
+	m, err := s.keys.load(&cfg.Identity)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +90,16 @@ func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err err
 	}
 	s.metrics = newMetrics(s)
 	if len(s.sockets.signaling) > 0 {
-		if s.controller, err = s.newController(m); err != nil {
+		if s.identity, err = s.newIdentity(m); err != nil {
 			return nil, err
 		}
+		if s.controller, err = s.newController(); err != nil {
+			return nil, err
+		}
+		if s.site, err = s.newSite(); err != nil {
+			return nil, err
+		}
+		s.control = s.openControl(ctx)
 		s.audit.origin = s.controller.CandidateOrigin
 	}
 	if len(s.sockets.packets)+len(s.sockets.streams) > 0 {
@@ -167,8 +182,9 @@ func (s *Server) newRelay(m *material) (*turn.Server, error) {
 	return turn.New(cfg)
 }
 
-func (s *Server) newController(m *material) (*signaling.Controller, error) {
-	cfg := signaling.Config{
+func (s *Server) newController() (*signaling.Controller, error) {
+	return signaling.NewController(signaling.Config{
+		Verifier: s.identity,
 		TURN:     s.iceServers,
 		Log:      s.log.With("part", "signaling"),
 		EventLog: slog.New(slog.DiscardHandler),
@@ -178,15 +194,8 @@ func (s *Server) newController(m *material) (*signaling.Controller, error) {
 		},
 		Origins: s.cfg.Signaling.Origins,
 		Limits:  signaling.Limits{CallsPerUser: s.cfg.Signaling.CallsPerUser},
-	}
-	for _, u := range m.users {
-		cfg.Users = append(cfg.Users, signaling.User{ID: u.ID, Name: u.Name, Client: u.Client, Secret: u.secret})
-	}
-	return signaling.NewController(cfg)
+	})
 }
-
-// watchEvery is between two looks at the files of certificates and secrets.
-const watchEvery = 5 * time.Second
 
 // Signals are what an operator says while the server runs. The zero value is silence.
 type Signals struct {
@@ -217,20 +226,18 @@ func (s *Server) Run(ctx context.Context, signals Signals) (Report, error) {
 	secure := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return s.current.Load().certificate, nil
 	}}
-	var handler http.Handler
-	if s.controller != nil {
-		mux := http.NewServeMux()
-		mux.Handle("/v1/", s.controller.Handler())
-		mux.Handle("/", webclient.Handler())
-		handler = s.audited(mux)
-	}
 	for _, ln := range s.sockets.signaling {
 		start(func(ctx context.Context) error {
-			return signaling.Serve(ctx, netutil.LimitListener(ln, maxHTTP), secure, handler)
+			return signaling.Serve(ctx, netutil.LimitListener(ln, maxHTTP), secure, s.site)
 		})
 	}
 	if s.admin != nil {
-		start(func(ctx context.Context) error { return serveAdmin(ctx, s.admin, s.adminHandler()) })
+		start(func(ctx context.Context) error { return serveLocal(ctx, "admin endpoint", s.admin, s.adminHandler()) })
+	}
+	if s.control != nil {
+		start(func(ctx context.Context) error {
+			return serveLocal(ctx, "control socket", s.control, s.controlHandler())
+		})
 	}
 	start(func(ctx context.Context) error { s.watch(ctx, signals.Reload); return nil })
 	s.phase.Store(ready)
@@ -254,6 +261,12 @@ func (s *Server) close() error {
 	if s.controller != nil {
 		errs = append(errs, s.controller.Close())
 	}
+	if s.identity != nil {
+		errs = append(errs, s.identity.Close())
+	}
+	if s.control != nil {
+		_ = s.control.Close()
+	}
 	if s.relay != nil {
 		errs = append(errs, s.relay.Close())
 	}
@@ -265,61 +278,6 @@ func (s *Server) close() error {
 		_ = s.admin.Close()
 	}
 	return errors.Join(errs...)
-}
-
-// watch reloads when it is asked to, and when files have changed.
-func (s *Server) watch(ctx context.Context, reload <-chan os.Signal) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	var last string // a file that stays wrong is told once
-	for {
-		asked := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-reload:
-			asked = true
-		case <-tick.C:
-		}
-		err := s.reload(asked)
-		if err != nil && (asked || err.Error() != last) {
-			s.log.Error("certificates and secrets not reloaded; the ones before stay in use", "error", err)
-		}
-		last = ""
-		if err != nil {
-			last = err.Error()
-		}
-	}
-}
-
-// reload reads certificates and secrets again and puts them to use, all or none.
-func (s *Server) reload(tell bool) error {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
-	m, err := s.keys.load()
-	if err != nil {
-		return err
-	}
-	old := s.current.Load()
-	if m.print == old.print {
-		if tell {
-			s.log.Info("certificates and secrets have not changed")
-		}
-		return nil
-	}
-	if s.relay != nil {
-		if err := s.relay.SetSecrets(m.secrets); err != nil {
-			return err
-		}
-	}
-	for _, u := range m.users {
-		if err := s.controller.SetSecret(u.ID, u.secret); err != nil {
-			return err
-		}
-	}
-	s.current.Store(m)
-	s.log.Info("certificates and secrets reloaded", "secrets", len(m.secrets), "certificate_until", m.certificate.Leaf.NotAfter)
-	return nil
 }
 
 // Check reads the files that the configuration names, and the machine's addresses. It

@@ -33,7 +33,8 @@ const variablePrefix = "CALLPATH_"
 // FileVariable names the configuration file in the environment.
 const FileVariable = variablePrefix + "CONFIG"
 
-// Settings are all keys but signaling.users, which has a structure.
+// Settings are all keys but those of lists with a structure: users, applications,
+// external issuers and rules of identity.
 func Settings() []Setting {
 	const list, toggle = 1, 2
 	var all []Setting
@@ -77,6 +78,11 @@ func Settings() []Setting {
 		{"signaling.https", "HTTPS ports of signaling", list},
 		{"signaling.origins", "hosts whose pages may open the WebSocket", list},
 		{"signaling.calls-per-user", "most calls of one user at once", 0},
+		{"identity.issuer", "URL of the issuer of tokens, as everybody reaches it", 0},
+		{"identity.redirect-uris", "further pages that a sign-in may lead back to", list},
+		{"identity.token-lifetime", "how long an access token lasts", 0},
+		{"identity.session-lifetime", "how long a sign-in can be refreshed", 0},
+		{"identity.key-lifetime", "how long a key signs tokens before the next one does", 0},
 		{"admin.listen", "address and port of the admin endpoint", 0},
 		{"admin.pprof", "serve /debug/pprof on the admin endpoint", toggle},
 		{"drain", "how long SIGTERM leaves live allocations", 0},

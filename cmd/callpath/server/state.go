@@ -17,10 +17,9 @@ const (
 	fileCertificate = "certificate.pem"
 	fileKey         = "certificate.key"
 	fileSecret      = "relay.secret"
+	// directoryIdentity holds what the issuer must find again, and its socket.
+	directoryIdentity = "identity"
 )
-
-// fileUser is the file of a user's secret.
-func fileUser(id string) string { return filepath.Join("users", id+".secret") }
 
 // state is the directory of what the server makes and keeps.
 type state string

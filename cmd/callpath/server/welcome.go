@@ -49,8 +49,15 @@ func (s *Server) Welcome(w io.Writer) {
 	if s.cfg.Certificate.Chain == "" {
 		line("trust", []string{s.keys.state.path(fileRoot)})
 	}
-	for _, u := range s.current.Load().users {
-		line("user", []string{u.ID + " (" + u.Client + "), whose secret is in " + u.Secret})
+	if s.identity != nil {
+		line("issuer", []string{s.issuer()})
+	}
+	for _, a := range s.current.Load().people.accounts {
+		at := a.ID + " (" + a.Kind + ")"
+		if a.file != "" {
+			at += ", whose password is in " + a.file
+		}
+		line("user", []string{at})
 	}
 	s.hints(w)
 }
@@ -67,6 +74,10 @@ func (s *Server) hints(w io.Writer) {
 			tries = append(tries, fmt.Sprintf(`turnutils_uclient -t -S -y -c -u alice -W "$(cat %s)" -p %d %s`, s.secretFile(), at.Port(), at.Addr()))
 			break
 		}
+	}
+	if s.identity != nil {
+		accounts := s.current.Load().people.accounts
+		tries = append(tries, fmt.Sprintf("callpath identity token --state %s --issuer %s %s", s.cfg.State, s.issuer(), accounts[0].ID))
 	}
 	if s.admin != nil {
 		tries = append(tries, "curl http://"+s.admin.Addr().String()+"/metrics")

@@ -16,7 +16,7 @@ import { chromium } from 'playwright-core';
  * @property {boolean} forceRelay
  * @property {string} caller
  * @property {string} callee
- * @property {Record<string, string>} secrets by user
+ * @property {Record<string, string>} passwords by user
  * @property {boolean} bare the callee has neither camera nor microphone
  * @property {boolean} thorough also mute, hold, restart, with pictures of each
  * @property {number} linger ms in the call before its picture is taken: the charts fill
@@ -55,11 +55,20 @@ async function signIn(page, user) {
   page.on('console', (message) => say(`${user} console`, message.type(), message.text()));
   page.on('pageerror', (error) => { throw error; });
   await page.goto(options.url);
+  await page.locator('#sign-in-here:focus').waitFor();
   if (options.thorough && user === caller) await picture(page, 'sign-in');
-  await page.getByLabel('User', { exact: true }).first().fill(user);
-  await page.getByLabel('Secret').fill(options.secrets[user]);
+  await page.keyboard.press('Enter');
+  await page.getByLabel('User').fill(user);
+  if (user === caller) {
+    await page.getByLabel('Password').fill('a wrong password');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').filter({ hasText: 'unknown user or wrong password' }).waitFor();
+  }
+  if (options.thorough && user === caller) await picture(page, 'issuer');
+  await page.getByLabel('Password').fill(options.passwords[user]);
   await page.keyboard.press('Enter');
   await page.locator('#presence[data-state="connected"]').waitFor();
+  if (new URL(page.url()).search !== '') throw new Error(`the code is left in the page's URL: ${page.url()}`);
   await page.locator('#force-relay').setChecked(options.forceRelay, { force: true });
   await page.getByLabel('Transport to the relay').selectOption(options.transport);
 }

@@ -256,19 +256,19 @@ type options struct {
 	Thorough   bool   `json:"thorough"`
 	Bare       bool   `json:"bare"`
 
-	URL      string            `json:"url"`
-	Chromium string            `json:"chromium"`
-	Caller   string            `json:"caller"`
-	Callee   string            `json:"callee"`
-	Secrets  map[string]string `json:"secrets"`
-	Pictures string            `json:"pictures"`
-	Linger   int               `json:"linger"`
+	URL       string            `json:"url"`
+	Chromium  string            `json:"chromium"`
+	Caller    string            `json:"caller"`
+	Callee    string            `json:"callee"`
+	Passwords map[string]string `json:"passwords"`
+	Pictures  string            `json:"pictures"`
+	Linger    int               `json:"linger"`
 }
 
 // run calls bob from alice's page.
 func (d driver) run(t *testing.T, s *server, o options) seen {
 	t.Helper()
-	o.URL, o.Chromium, o.Caller, o.Callee, o.Secrets = s.url, d.chromium, "alice", "bob", s.secrets
+	o.URL, o.Chromium, o.Caller, o.Callee, o.Passwords = s.url, d.chromium, "alice", "bob", s.passwords
 	if o.Pictures = os.Getenv("CALLPATH_PICTURES"); o.Pictures != "" {
 		o.Linger = 10_000
 	} else {

@@ -16,14 +16,16 @@ import (
 	"github.com/callpath/callpath/relay/turn"
 	"github.com/callpath/callpath/signaling"
 	"github.com/callpath/callpath/signaling/authority"
+	"github.com/callpath/callpath/signaling/identity"
+	"github.com/callpath/callpath/signaling/identity/user"
 	"github.com/callpath/callpath/signaling/webclient"
 )
 
-// server is all that two pages need: the page, the controller and the relay, each
-// on loopback, and what they saw.
+// server is all that two pages need: the page, the issuer, the controller and the
+// relay, each on loopback, and what they saw.
 type server struct {
-	url     string
-	secrets map[string]string
+	url       string
+	passwords map[string]string
 
 	mu        sync.Mutex
 	relay     []turn.Event
@@ -35,10 +37,10 @@ type server struct {
 func newServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{
-		secrets:   map[string]string{"alice": "alice's secret", "bob": "bob's secret"},
+		passwords: map[string]string{"alice": "alice's password", "bob": "bob's password"},
 		recorders: map[string]*negotiation.Recorder{},
 	}
-	for user := range s.secrets {
+	for user := range s.passwords {
 		s.recorders[user] = negotiation.NewRecorder(negotiation.Config{Leg: user})
 	}
 	ca, err := authority.New(authority.Config{})
@@ -100,19 +102,25 @@ func (s *server) startRelay(t *testing.T, conf *tls.Config) func(user, call stri
 
 func (s *server) startSignaling(t *testing.T, conf *tls.Config, servers func(user, call string) ([]signaling.ICEServer, error)) {
 	t.Helper()
-	cfg := signaling.Config{TURN: servers, Region: "loopback", OnEvent: s.onSignaling, Log: slog.New(slog.DiscardHandler)}
-	for user, secret := range s.secrets {
-		cfg.Users = append(cfg.Users, signaling.User{ID: user, Client: "acs", Secret: secret})
+	ln := listen(t)
+	issuer := fmt.Sprintf("https://localhost:%d", port(ln.Addr()))
+	s.url = issuer + "/"
+	id := s.startIssuer(t, issuer)
+	controller, err := signaling.NewController(signaling.Config{Verifier: id, TURN: servers, Region: "loopback",
+		OnEvent: s.onSignaling, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	controller, err := signaling.NewController(cfg)
+	page, err := webclient.New(webclient.Config{Issuer: issuer, Client: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
+	for _, path := range id.Paths() {
+		mux.Handle(path, id.Handler())
+	}
 	mux.Handle("/v1/", controller.Handler())
-	mux.Handle("/", webclient.Handler())
-	ln := listen(t)
-	s.url = fmt.Sprintf("https://localhost:%d/", port(ln.Addr()))
+	mux.Handle("/", page)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- signaling.Serve(ctx, ln, conf, mux) }()
@@ -125,6 +133,29 @@ func (s *server) startSignaling(t *testing.T, conf *tls.Config, servers func(use
 			t.Errorf("controller: Close: %v", err)
 		}
 	})
+}
+
+func (s *server) startIssuer(t *testing.T, issuer string) *identity.Service {
+	t.Helper()
+	cfg := identity.Config{Issuer: issuer, Clients: []identity.Client{{ID: "web", RedirectURIs: []string{s.url}}},
+		Log: slog.New(slog.DiscardHandler)}
+	for name, password := range s.passwords {
+		hash, err := user.Hash(password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Users = append(cfg.Users, user.User{ID: name, Kind: user.ACS, Password: hash})
+	}
+	id, err := identity.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := id.Close(); err != nil {
+			t.Errorf("issuer: Close: %v", err)
+		}
+	})
+	return id
 }
 
 func listen(t *testing.T) net.Listener {

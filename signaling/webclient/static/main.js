@@ -4,11 +4,11 @@
 import { Api, Problem } from './api.js';
 import { Call } from './call.js';
 import { openDevices } from './devices.js';
-import { byId, setText } from './dom.js';
+import { byId, make, setText } from './dom.js';
 import { Journal } from './journal.js';
 import { Notifications } from './notifications.js';
 import { Panel } from './panel.js';
-import { signIn } from './signin.js';
+import { SignIn, SignInError } from './signin.js';
 
 const panel = new Panel();
 
@@ -20,55 +20,77 @@ let api = null;
 let notifications = null;
 /** @type {Call | null} */
 let call = null;
-/** Those who wait for the user to sign in again. @type {(() => void)[]} */
-const renewals = [];
+/** @type {SignIn | null} */
+let signIn = null;
 
 // Signing in and out.
 
-byId('sign-in-form').addEventListener('submit', async (event) => {
-  event.preventDefault();
-  const user = byId('user');
-  const secret = byId('secret');
-  if (!(user instanceof HTMLInputElement) || !(secret instanceof HTMLInputElement)) return;
-  setText(byId('sign-in-error'), '');
+async function enter() {
   try {
-    const fresh = await signIn(user.value.trim(), secret.value);
-    secret.value = '';
-    if (session && session.user === fresh.user) Object.assign(session, fresh);
-    else start(fresh);
-    showSignIn(false);
-    for (const resume of renewals.splice(0)) resume();
+    signIn = await SignIn.load();
+    offer(signIn);
+    const fresh = await signIn.finish();
+    if (fresh) start(fresh);
   } catch (error) {
     setText(byId('sign-in-error'), words(error));
-    secret.select();
   }
-});
+  showSignIn(!session);
+}
+
+byId('sign-in-here').addEventListener('click', () => void (signIn ? leave(signIn, signIn.providers[0]) : enter()));
+
+/** Offers the other issuers with which one can sign in. @param {SignIn} at */
+function offer(at) {
+  for (const provider of at.providers.slice(1)) {
+    const button = make('button', { type: 'button' }, `Sign in with ${provider.name}`);
+    button.addEventListener('click', () => void leave(at, provider));
+    byId('providers').append(button);
+  }
+}
+
+/** Goes to an issuer's page. @param {SignIn} at @param {import('./signin.js').Provider} provider */
+async function leave(at, provider) {
+  setText(byId('sign-in-error'), '');
+  try {
+    await at.begin(provider);
+  } catch (error) {
+    setText(byId('sign-in-error'), words(error));
+  }
+}
 
 byId('sign-out').addEventListener('click', async () => {
   await Promise.race([call?.hangUp('signed out'), new Promise((resume) => setTimeout(resume, 2000))]);
+  if (session) await signIn?.end(session);
   location.reload(); // nothing of a session outlives its page
 });
 
 /** @param {import('./signin.js').Session} fresh */
 function start(fresh) {
-  notifications?.close();
   session = fresh;
-  api = new Api(fresh, () => new Promise((resume) => {
-    renewals.push(resume);
-    say('Your sign-in has ended. Sign in again; a call goes on meanwhile.');
-    showSignIn(true);
-  }));
+  api = new Api(fresh, () => renew(fresh));
   notifications = new Notifications(api, take, present);
   byId('sign-out').hidden = false;
+}
+
+/** Gets a new token. When only the user can, it never returns: to sign in again leaves the page. @param {import('./signin.js').Session} mine */
+async function renew(mine) {
+  try {
+    await signIn?.renew(mine);
+  } catch (error) {
+    if (!(error instanceof SignInError) || !error.final) throw error;
+    say('Your sign-in has ended. Sign in again when your call is over: that leaves this page.');
+    showSignIn(true);
+    await new Promise(() => {});
+  }
 }
 
 /** @param {boolean} shown */
 function showSignIn(shown) {
   byId('sign-in').hidden = !shown;
   document.body.dataset.view = shown && !session ? 'sign-in' : 'call';
-  if (shown) byId(session ? 'secret' : 'user').focus();
-  else {
-    say('');
+  if (shown) {
+    if (!call || call.over) byId('sign-in-here').focus();
+  } else {
     render();
     byId('callee').focus();
   }
@@ -265,7 +287,7 @@ function announce(mine) {
 
 /** @param {unknown} error */
 function words(error) {
-  if (error instanceof Problem) return error.message;
+  if (error instanceof Problem || error instanceof SignInError) return error.message;
   return 'The server cannot be reached. Is the network up?';
 }
 
@@ -316,4 +338,4 @@ document.addEventListener('keydown', (event) => {
 addEventListener('pagehide', () => call?.abandon());
 addEventListener('online', () => call && !call.over && call.since && call.newPath());
 
-byId('user').focus();
+void enter();
