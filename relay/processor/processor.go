@@ -3,39 +3,155 @@ package processor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/callpath/callpath/relay/processor/description"
 )
 
 // Processor is a media processor. Its methods may be called from any goroutine.
 type Processor struct {
-	cfg Config
+	cfg         Config
+	fingerprint description.Fingerprint
+	workers     []*worker
+	herald      *herald
+	conferences atomic.Int64
+	ran         atomic.Bool
 }
 
-// New checks cfg and makes a Processor, which does nothing before Run.
+// New checks cfg and makes a Processor, which does nothing before Run. After an error the
+// sockets are the caller's still; otherwise Run closes them.
 func New(cfg Config) (*Processor, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	return &Processor{cfg: cfg}, nil
+	p := &Processor{
+		cfg:         cfg,
+		fingerprint: description.FingerprintOf("sha-256", cfg.Certificate.Certificate[0]),
+		herald:      newHerald(cfg),
+	}
+	for i, conn := range cfg.Sockets {
+		port, err := newPort(conn)
+		if err != nil {
+			for _, w := range p.workers {
+				_ = w.port.Close()
+			}
+			return nil, fmt.Errorf("socket %d: %w", i, err)
+		}
+		public := cfg.Public
+		if len(cfg.Sockets) > 1 {
+			public = []netip.AddrPort{cfg.Public[i]}
+		}
+		p.workers = append(p.workers, newWorker(p, port, public))
+	}
+	return p, nil
 }
 
-// Run works until ctx ends. It then closes the sockets and waits for every goroutine.
-// It is called once.
-func (p *Processor) Run(ctx context.Context) error { return errors.New("not built yet") }
+// Run works until ctx ends. It then closes the sockets, tells clients goodbye, and waits
+// for every goroutine. It is called once.
+func (p *Processor) Run(ctx context.Context) error {
+	if p.ran.Swap(true) {
+		return errors.New("the media processor runs, or has run, already")
+	}
+	var workers, herald sync.WaitGroup
+	telling, told := context.WithCancel(context.Background())
+	herald.Go(func() { p.herald.run(telling) })
+	for _, w := range p.workers {
+		workers.Go(func() { w.run(ctx) })
+	}
+	workers.Wait()
+	told()
+	herald.Wait()
+	var all []error
+	for _, w := range p.workers {
+		if err := w.port.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// home is the worker of a conference, always the same.
+func (p *Processor) home(conference string) *worker {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(conference))
+	return p.workers[int(h.Sum32()%uint32(len(p.workers)))]
+}
+
+// admit counts one more conference, if there may be.
+func (p *Processor) admit() bool {
+	if p.conferences.Add(1) > int64(p.cfg.Limits.Conferences) {
+		p.conferences.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (p *Processor) dismiss() { p.conferences.Add(-1) }
+
+func errConferences(most int) error {
+	return fmt.Errorf("%w: there are %d conferences", ErrFull, most)
+}
 
 // Join answers a participant's offer. For a participant who is present the offer is a new
 // one: with other ICE credentials it is an ICE restart, and its media replace those of
 // the former; of another session it replaces the former leg. The error says what is
 // wrong with the offer, or wraps ErrFull or ErrClosed.
+//
+// It may be called before Run, and then waits for it.
 func (p *Processor) Join(ctx context.Context, join Join) (answer string, err error) {
-	return "", errors.New("not built yet")
+	if join.Conference == "" || join.Participant == "" {
+		return "", fmt.Errorf("conference %q, participant %q: both must have a name", join.Conference, join.Participant)
+	}
+	offer, err := description.Parse(join.Offer, p.cfg.Limits.Media, join.Latching)
+	if err != nil {
+		return "", err
+	}
+	w := p.home(join.Conference)
+	if doErr := w.do(ctx, func() { answer, err = w.join(join, offer) }); doErr != nil {
+		return "", doErr
+	}
+	return answer, err
 }
 
 // Leave takes a participant away, if it is there. When it returns, no media of it or
 // for it is passed on any more.
-func (p *Processor) Leave(conference, participant string) {}
+func (p *Processor) Leave(conference, participant string) {
+	w := p.home(conference)
+	_ = w.do(context.Background(), func() {
+		if c := w.conferences[conference]; c != nil {
+			if l := c.find(participant); l != nil {
+				l.on(wasEnded, "")
+			}
+		}
+	})
+}
 
 // End takes all of a conference's participants away.
-func (p *Processor) End(conference string) {}
+func (p *Processor) End(conference string) {
+	w := p.home(conference)
+	_ = w.do(context.Background(), func() {
+		if c := w.conferences[conference]; c != nil {
+			w.endConference(c, "the conference was ended")
+		}
+	})
+}
 
-// Stats returns the figures of all sockets.
-func (p *Processor) Stats() Stats { return Stats{} }
+// Stats returns the figures of all sockets. It waits for Run to begin, and works after
+// its end too.
+func (p *Processor) Stats() Stats {
+	all := Stats{Drops: make(map[Drop]uint64)}
+	for _, w := range p.workers {
+		var s Stats
+		if w.do(context.Background(), func() { s = w.snapshot() }) != nil {
+			<-w.ended
+			s = w.snapshot()
+		}
+		all.add(s)
+	}
+	return all
+}
