@@ -242,6 +242,9 @@ func (c *Controller) joinConference(by actor, k *conference, in joinRequest) (Ad
 		// Who has never connected could not be told of anything.
 		c.watch(by.user)
 	}
+	if d.Outcome == policy.Admitted {
+		by.user.joins.give()
+	}
 	a, ok := k.state.People[person.ID]
 	if !ok { // sent away in the same moment
 		return Admission{}, problem(CodeOutOfOrder, "%s is not in the %s any more", person.ID, k.kind)
@@ -342,8 +345,8 @@ func (c *Controller) endMeeting(by actor, k *conference) *Problem {
 }
 
 const (
-	// joinLimit joins of one user may come within joinWindow: a lobby is not to be
-	// knocked at without end.
+	// joinLimit joins of one user that do not let them in may come within joinWindow:
+	// a lobby is not to be knocked at without end.
 	joinLimit  = 60
 	joinWindow = time.Minute
 )
@@ -365,3 +368,6 @@ func (j *joins) take(now time.Time) time.Duration {
 	j.count++
 	return 0
 }
+
+// give takes back the join of somebody who was let in.
+func (j *joins) give() { j.count = max(0, j.count-1) }

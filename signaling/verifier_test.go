@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // notary is a Verifier whose tokens are "issuer.USER".
@@ -18,6 +19,8 @@ type notary struct {
 	mu      sync.Mutex
 	scopes  []string
 	client  string
+	tenant  string
+	kind    policy.Kind
 	revoked map[string]bool
 	expires time.Time
 }
@@ -31,7 +34,7 @@ func (n *notary) Verify(_ context.Context, token string) (signaling.Bearer, erro
 	if !ok || n.revoked[user] {
 		return signaling.Bearer{}, errForged
 	}
-	return signaling.Bearer{ID: token, User: user, Name: strings.ToTitle(user), Client: n.client, Scopes: n.scopes, Expires: n.expires}, nil
+	return signaling.Bearer{ID: token, User: user, Name: strings.ToTitle(user), Client: n.client, Tenant: n.tenant, Kind: n.kind, Scopes: n.scopes, Expires: n.expires}, nil
 }
 
 func (n *notary) Valid(b signaling.Bearer) bool {
