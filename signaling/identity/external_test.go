@@ -37,7 +37,7 @@ func TestAnotherIssuersTokenIsExchanged(t *testing.T) {
 	for _, token := range []struct{ text, kind string }{{in.Access, typeAccess}, {in.ID, typeID}, {in.ID, typeJWT}} {
 		out := ours.exchange(token.text, "client_id", "web", "subject_token_type", token.kind).mustBe(t, 200)
 		b, err := ours.id.Verify(context.Background(), out.Access)
-		if err != nil || b.User != "alice@contoso" || b.Client != "teams" || !ours.id.Valid(b) {
+		if err != nil || b.User != "alice@contoso" || b.Client != "teams" || b.Tenant != "contoso" || b.Kind != "" || !ours.id.Valid(b) {
 			t.Errorf("bearer %+v, %v, wanted contoso's alice", b, err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/callpath/callpath/signaling/identity"
 	"github.com/callpath/callpath/signaling/identity/access"
 	"github.com/callpath/callpath/signaling/identity/user"
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // go-oidc and oauth2 are a client that we did not write.
@@ -128,7 +129,7 @@ func TestATeamsUsersTokenIsExchangedForAnAccessToken(t *testing.T) {
 		w.useToken(out.Access).mustBe(t, 200)
 	}
 	b, err := w.id.Verify(context.Background(), w.exchange(in.Access, "scope", "voip").Access)
-	if err != nil || b.User != "alice" || b.Client != "teams" || b.Name != "Alice" || !reflect.DeepEqual(b.Scopes, []string{"voip"}) || !reflect.DeepEqual(b.Factors, []string{"pwd"}) {
+	if err != nil || b.User != "alice" || b.Client != "teams" || b.Kind != policy.Member || b.Name != "Alice" || !reflect.DeepEqual(b.Scopes, []string{"voip"}) || !reflect.DeepEqual(b.Factors, []string{"pwd"}) {
 		t.Errorf("bearer %+v, %v", b, err)
 	}
 	e := w.last()
@@ -151,7 +152,7 @@ func TestAnApplicationGetsTokensForUsersOfItsOwn(t *testing.T) {
 		t.Errorf("made %s", made.body)
 	}
 	b, err := w.id.Verify(context.Background(), made.Access)
-	if err != nil || b.User != made.User || b.Client != "acs" || b.Name != "Visitor" || !w.id.Valid(b) {
+	if err != nil || b.User != made.User || b.Client != "acs" || b.Kind != "" || b.Tenant != "" || b.Name != "Visitor" || !w.id.Valid(b) {
 		t.Errorf("bearer %+v, %v", b, err)
 	}
 	w.useToken(made.Access).mustBe(t, 200)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/callpath/callpath/signaling"
 	"github.com/callpath/callpath/signaling/identity/token"
+	"github.com/callpath/callpath/signaling/identity/user"
+	"github.com/callpath/callpath/signaling/meeting/policy"
 )
 
 // Verify implements signaling.Verifier: it takes ACS access tokens and nothing
@@ -26,7 +28,26 @@ func (s *Service) Verify(ctx context.Context, raw string) (signaling.Bearer, err
 	if err := s.stands(b); err != nil {
 		return signaling.Bearer{}, err
 	}
+	s.place(&b)
 	return b, nil
+}
+
+// place says what a user is to the home tenant: Teams users of the directory are its
+// members, those of another issuer belong to the tenant of that name, and everybody
+// else, such as an application's user, is external.
+func (s *Service) place(b *signaling.Bearer) {
+	if u, ok := s.users.Find(b.User); ok {
+		b.Groups = u.Groups
+		if u.Kind == user.Teams {
+			b.Kind = policy.Member
+		}
+		return
+	}
+	for _, x := range s.external {
+		if x.Kind == user.Teams && strings.HasSuffix(b.User, "@"+x.Name) {
+			b.Tenant = x.Name
+		}
+	}
 }
 
 // Valid implements signaling.Verifier.
