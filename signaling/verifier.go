@@ -69,7 +69,7 @@ func (c *Controller) verify(r *http.Request, token string) (*Bearer, string) {
 	case !validUserID(b.User):
 		return nil, "the token names no user that can be called"
 	case !validClient(b.Client):
-		return nil, "the token is for no client that is known (acs, teams, pstn)"
+		return nil, "the token is for neither an acs nor a teams client, nor a caller (pstn)"
 	}
 	return &b, ""
 }

@@ -101,7 +101,7 @@ func TestWhatTheVerifierRefusesIsRefusedOnce(t *testing.T) {
 		{"chat only", "issuer.alice", func(n *notary) { n.scopes = []string{"chat"} }, 403, signaling.CodeScope,
 			`error="insufficient_scope", scope="voip"`, "the token lacks the scope voip"},
 		{"nobody that can be called", "issuer.a:b", nil, 401, signaling.CodeUnauthorized, "invalid_token", "names no user"},
-		{"another client", "issuer.alice", func(n *notary) { n.client = "zoom" }, 401, signaling.CodeUnauthorized, "invalid_token", "no client that is known"},
+		{"another client", "issuer.alice", func(n *notary) { n.client = "zoom" }, 401, signaling.CodeUnauthorized, "invalid_token", "neither an acs"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			n := &notary{}
