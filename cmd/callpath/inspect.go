@@ -33,13 +33,16 @@ type inspectFlags struct {
 func newInspect() *cobra.Command {
 	var f inspectFlags
 	cmd := &cobra.Command{
-		Use:   "inspect FILE.pcapng|FILE.pcap|FILE.json",
-		Short: "Read a capture, or a run's JSON, and print what was negotiated",
+		Use:   "inspect FILE.pcapng|FILE.pcap|FILE.json|FILE.log",
+		Short: "Read a capture, a run's JSON or a log, and print what was negotiated",
 		Long: strings.TrimSpace(`
 Read a capture, of ours or of anyone else, and print for each endpoint in it how
 far the set-up came and where it stopped: STUN and TURN, ICE checks, DTLS flights
 and parameters, SRTP streams with loss and jitter, and problems in words. The JSON
-that "callpath run --json" prints, and that of this command, is read as well.
+that "callpath run --json" prints, and that of this command, is read as well, and so
+are two logs of JSON lines: that of "callpath run --log-format json" on standard
+error, and that of "callpath serve --negotiation-log", in which a leg is an allocation
+and a peer. Of a leg whose last record a log does not have yet its events are printed.
 
 A leg is one endpoint's view. In a capture by "callpath run --pcap" a leg is a host.
 In any other it is the machine that took the capture, where directions or addresses
@@ -54,11 +57,12 @@ TLS, such as TURN over TLS, a capture can't show.
 
 Exit codes: 0 the file was read, whatever it shows; 1 with --strict a leg has
 problems or its media did not flow both ways; 2 the file can't be read, or only its
-beginning, which is printed then.`),
+beginning, which is printed then. Errors name the line or the offset.`),
 		Example: strings.Trim(`
   callpath inspect call.pcapng
   callpath inspect --keylog call.keylog --sdp offer.sdp --sdp answer.sdp call.pcapng
   callpath inspect --local 192.0.2.10 --strict from-the-router.pcap
+  callpath run --log-format json case3-turn 2> run.log; callpath inspect run.log
   callpath run --json all > runs.json; callpath inspect --leg case3-turn/alice runs.json`, "\n"),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

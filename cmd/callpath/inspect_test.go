@@ -34,7 +34,7 @@ func inspected(t *testing.T, args ...string) inspect.Report {
 func TestACaptureAgreesWithItsRun(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	code, out, errOut := callpath(t, "run", "--quiet", "--json", "--jobs", "3", "--pcap", in("r.pcapng"), "--keylog", in("r.keylog"),
+	code, out, errOut := callpath(t, "run", "--quiet", "--json", "--jobs", "3", "--log-format", "json", "--pcap", in("r.pcapng"), "--keylog", in("r.keylog"),
 		"fig2-intranet", "fig5-vpn-internal-relayed", "relay-tcp-3478")
 	// A call that went otherwise than expected, as on a machine with too much to
 	// do, is as good: the capture has to show that too.
@@ -48,7 +48,10 @@ func TestACaptureAgreesWithItsRun(t *testing.T) {
 	if err := os.WriteFile(in("runs.json"), []byte(out), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fromJSON := inspected(t, in("runs.json"))
+	if err := os.WriteFile(in("runs.log"), []byte(errOut), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fromJSON, fromLog := inspected(t, in("runs.json")), inspected(t, in("runs.log"))
 	for _, run := range runs {
 		got := inspected(t, "--keylog", in("r-"+run.Scenario+".keylog"), in("r-"+run.Scenario+".pcapng"))
 		if len(got.Legs) != len(run.Participants) {
@@ -62,6 +65,17 @@ func TestACaptureAgreesWithItsRun(t *testing.T) {
 				want.Leg = same.Leg
 				if g, w := indented(t, same.Record), indented(t, want); g != w {
 					t.Errorf("from JSON: got\n%s\nwant\n%s", g, w)
+				}
+				if g, w := indented(t, leg(t, fromLog, same.Leg).Record), indented(t, want); g != w {
+					t.Errorf("from the log: got\n%s\nwant\n%s", g, w)
+				}
+				if len(want.Descriptions) < 2 {
+					t.Errorf("%d descriptions, want the offer and the answer", len(want.Descriptions))
+				}
+				for _, d := range want.Descriptions {
+					if strings.Count(d.SDP, "a=ice-pwd:") == 0 || strings.Count(d.SDP, "a=ice-pwd:") != strings.Count(d.SDP, "a=ice-pwd:REDACTED") {
+						t.Errorf("the %s %s has a password of ICE, or none was there:\n%s", d.Side, d.Kind, d.SDP)
+					}
 				}
 			})
 		}

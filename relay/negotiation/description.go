@@ -14,7 +14,49 @@ const (
 	maxDescription  = 256 << 10
 	maxCandidates   = 128
 	maxFingerprints = 16
+	// maxDescriptions are kept of a leg; each restart has two.
+	maxDescriptions = 16
 )
+
+// secrets are the attributes whose values, or what follows a word in them, nobody
+// should read: RFC 8839, section 5.4, and RFC 4568, section 9.1.
+var secrets = []struct{ attribute, after string }{
+	{"a=ice-pwd:", ""}, {"a=crypto:", "inline:"}, {"a=key-mgmt:", ""}, {"k=", ""},
+}
+
+const redaction = "REDACTED"
+
+// redacted is a description without its secrets.
+func redacted(sdp string) string {
+	if len(sdp) > maxDescription {
+		sdp = sdp[:maxDescription]
+	}
+	var out strings.Builder
+	for line := range strings.Lines(sdp) {
+		text := strings.TrimRight(line, "\r\n")
+		end := line[len(text):]
+		for _, s := range secrets {
+			if value, ok := cutPrefixFold(text, s.attribute); ok {
+				kept := 0
+				if i := strings.Index(strings.ToLower(value), s.after); s.after != "" && i >= 0 {
+					kept = i + len(s.after)
+				}
+				text = text[:len(s.attribute)+kept] + redaction
+				break
+			}
+		}
+		out.WriteString(text + end)
+	}
+	return out.String()
+}
+
+// cutPrefixFold is strings.CutPrefix without regard to case.
+func cutPrefixFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
 
 // sides is what the descriptions in force say, that of the leg first.
 type sides struct {

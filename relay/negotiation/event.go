@@ -58,6 +58,14 @@ const (
 	EventProblem = "problem"
 )
 
+// Messages of log lines that are no events: the end of a leg, and in logs of relays its
+// beginning and its verdict.
+const (
+	EventRecord  = "leg.record"
+	EventBegin   = "leg.begin"
+	EventVerdict = "leg.verdict"
+)
+
 // Keys of events' attributes and of log lines.
 const (
 	KeyLeg          = "leg"
@@ -97,6 +105,9 @@ const (
 	KeyText         = "text"
 	KeyKind         = "kind"
 	KeyProtocol     = "protocol"
+	KeyStage        = "stage"
+	KeyVerdict      = "verdict"
+	KeyRecord       = "record"
 )
 
 // levels are those of the events that are not slog.LevelInfo.

@@ -17,11 +17,32 @@ type Record struct {
 	TURN    []TURN    `json:"turn,omitempty"`
 	DTLS    []DTLS    `json:"dtls,omitempty"`
 	SRTP    []SRTP    `json:"srtp,omitempty"`
+	// Descriptions are the offers and answers that were told, in their order.
+	Descriptions []Description `json:"descriptions,omitempty"`
 	// Verdict says in one line how far the set-up came and where it stopped.
 	Verdict string `json:"verdict"`
 	// Problems are findings in words, for example a fingerprint that is not in
 	// the SDP.
 	Problems []string `json:"problems,omitempty"`
+}
+
+// Description is an offer or answer (RFC 8866). Passwords of ICE and keys of SDES are
+// not in it: a word stands in their place.
+type Description struct {
+	// Side is "local" or "remote", Kind "offer", "pranswer" or "answer".
+	Side string `json:"side"`
+	Kind string `json:"kind"`
+	SDP  string `json:"sdp"`
+}
+
+// Fingerprints are those that the description promises (RFC 8122), as Certificate
+// writes them.
+func (d Description) Fingerprints() []string {
+	var all []string
+	for _, f := range parseDescription(d.SDP).fingerprints {
+		all = append(all, f.String())
+	}
+	return all
 }
 
 // ICE is what happened in RFC 8445's connectivity establishment.

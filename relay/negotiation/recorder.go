@@ -1,10 +1,12 @@
 package negotiation
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +53,8 @@ type Recorder struct {
 	dtls     associations
 	srtp     media
 	failures []failure
+	// descriptions have no passwords.
+	descriptions []Description
 }
 
 // failure is what a stack reported.
@@ -186,6 +190,9 @@ func (r *Recorder) Description(local bool, kind, sdp string) {
 	d := parseDescription(sdp)
 	r.journal.event(t, EventDescription, slog.String(KeySide, sideName(local)), slog.String(KeyKind, cut(kind)))
 	r.sides.describe(local, d)
+	if len(r.descriptions) < maxDescriptions {
+		r.descriptions = append(r.descriptions, Description{Side: sideName(local), Kind: cut(kind), SDP: redacted(sdp)})
+	}
 	r.ice.credentials(t, local, d.ufrag)
 	for _, c := range d.candidates {
 		r.ice.candidate(t, local, c)
@@ -284,12 +291,33 @@ func (r *Recorder) Record() Record {
 		TURN:    r.turn.record(&r.requests),
 		DTLS:    r.dtls.record(&r.sides),
 		SRTP:    r.srtp.record(),
+
+		Descriptions: slices.Clone(r.descriptions),
 	}
 	rec.ICE = r.ice.record(rec.TURN)
 	rec.Verdict = r.verdict(rec)
 	rec.Problems = r.findings(rec)
 	return rec
 }
+
+// Tell is Record, and writes it to Config.Log, where it is the leg's last line.
+func (r *Recorder) Tell() Record {
+	rec := r.Record()
+	if r.cfg.Log != nil {
+		r.cfg.Log.Info(EventRecord, KeyLeg, rec.Leg, KeyStage, rec.Stage().String(), KeyVerdict, rec.Verdict, KeyRecord, Logged{rec})
+	}
+	return rec
+}
+
+// Logged is a Record as the value of a log's attribute: whole where the log is JSON,
+// and in a log of text only a hint, since nobody reads a record in one line.
+type Logged struct{ Record }
+
+// MarshalJSON implements json.Marshaler.
+func (l Logged) MarshalJSON() ([]byte, error) { return json.Marshal(l.Record) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (l Logged) MarshalText() ([]byte, error) { return []byte("in logs of format json"), nil }
 
 // tidy makes a candidate of an agent comparable to those of packets. Agents that
 // hide the related address write 0.0.0.0, which is no address.

@@ -36,6 +36,7 @@ func findings(rec negotiation.Record, tls []netip.AddrPort) []string {
 	for _, d := range rec.DTLS {
 		f.handshake(d)
 	}
+	f.promises()
 	f.media()
 	f.hidden()
 	return f.found
@@ -197,6 +198,36 @@ func (f *finder) handshake(d negotiation.DTLS) {
 	}
 	if strings.HasPrefix(d.SRTPProfile, "SRTP_NULL_") {
 		f.add("DTLS %s agreed on %s: media is not encrypted", between, d.SRTPProfile)
+	}
+}
+
+// promises compares the certificates of the handshakes with the descriptions that the
+// record has. A record that says so itself is believed.
+func (f *finder) promises() {
+	for _, side := range []struct {
+		name  string
+		whose string
+		of    func(negotiation.DTLS) *negotiation.Certificate
+	}{
+		{"local", "own", func(d negotiation.DTLS) *negotiation.Certificate { return d.Own }},
+		{"remote", "peer's", func(d negotiation.DTLS) *negotiation.Certificate { return d.Peer }},
+	} {
+		var promised []string
+		described := false
+		for _, d := range f.Descriptions {
+			if d.Side == side.name {
+				described = true
+				promised = append(promised, d.Fingerprints()...)
+			}
+		}
+		for _, d := range f.DTLS {
+			c := side.of(d)
+			if !described || c == nil || c.Fingerprint == "" || slices.Contains(promised, c.Fingerprint) ||
+				slices.ContainsFunc(f.Problems, func(p string) bool { return strings.Contains(p, c.Fingerprint) }) {
+				continue
+			}
+			f.add("fingerprint not in SDP: the %s certificate has %s, and the %s SDP promises %s", side.whose, c.Fingerprint, side.name, orNone(strings.Join(promised, ", ")))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 // Package inspect makes negotiation records of captures: of those that a run of
 // ours wrote, and of any other that a host or a network device took. It also reads
-// the records that a run printed as JSON, so that both can be looked at alike.
+// the records that a run printed as JSON, and logs: of a run, and of a relay. So all
+// can be looked at alike.
 //
 // A capture is read twice, front to back. The first reading is a survey: which
 // addresses are endpoints, which are servers and relays, and what belongs to one
@@ -91,6 +92,8 @@ type Leg struct {
 	negotiation.Record
 	// Addresses are the endpoint's own, where the capture was grouped by them.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// Relayed is set for a leg of a relay's log.
+	Relayed *Relayed `json:"relayed_leg,omitempty"`
 	// Transactions are what the leg asked STUN and TURN servers, and what became of
 	// it. A run's JSON has none.
 	Transactions []Transaction `json:"transactions,omitempty"`
@@ -122,16 +125,26 @@ const progressStep = 1 << 20
 // interruptStep is after how many packets an end of the context is noticed.
 const interruptStep = 1 << 12
 
-// Read reads a capture, or the JSON of a run or of a Report.
+// Read reads a capture, the JSON of a run or of a Report, or a log.
 //
 // A file that is sound only in its beginning, such as a capture that was cut off,
 // gives a Report of that beginning together with an error. Without a Report nothing
-// could be read. Errors name the file and, for what is wrong inside, the offset.
+// could be read. Errors name the file and, for what is wrong inside, the offset or the
+// line.
 func Read(ctx context.Context, src Source, o Options) (*Report, error) {
 	r := &reading{ctx: ctx, src: src, options: o, total: src.Size}
 	begin, err := r.begin()
 	if err != nil {
 		return nil, err
+	}
+	if begin == '{' {
+		log, err := r.isLog()
+		if err != nil {
+			return nil, err
+		}
+		if log {
+			return r.log()
+		}
 	}
 	if begin == '{' || begin == '[' {
 		return r.json(begin == '[')

@@ -218,7 +218,7 @@ func TestFilesThatAreNoCaptures(t *testing.T) {
 		"JSON of no":    {`{"hello": 1}`, "neither a run nor records"},
 		"JSON cut":      {`[{"scenario": "x", `, "in the middle of a value"},
 		"JSON unclosed": {`[{"scenario": "x"}`, "in the middle of a value"},
-		"JSON garbage":  {`[{"scenario": "x"} x`, "offset 19: expected comma"},
+		"JSON garbage":  {`[{"scenario": "x"} x`, "offset 19, line 1: expected comma"},
 		"JSON and more": {`{"scenario": "x"} {}`, "something comes after"},
 		"JSON wrong":    {`{"scenario": "x", "participants": 3}`, "cannot unmarshal"},
 		"legs wrong":    {`{"legs": [3]}`, "cannot unmarshal"},

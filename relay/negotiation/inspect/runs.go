@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type run struct {
 }
 
 // validJSON says what is read.
-const validJSON = "what callpath run --json or callpath inspect --json prints"
+const validJSON = "what callpath run --json or callpath inspect --json prints, or " + validLog
 
 var errEnds = errors.New("the file ends in the middle of a value")
 
@@ -44,9 +45,29 @@ func (r *reading) json(array bool) (*Report, error) {
 		if wrong, ok := errors.AsType[*json.SyntaxError](err); ok {
 			offset = wrong.Offset
 		}
-		return nil, r.failed(fmt.Errorf("offset %d: %w; valid: %s", offset, err, validJSON))
+		return nil, r.failed(fmt.Errorf("offset %d, line %d: %w; valid: %s", offset, r.lineAt(offset), err, validJSON))
 	}
 	return out, nil
+}
+
+// lineAt is the line of an offset, from 1; that of the end when the file has changed.
+func (r *reading) lineAt(offset int64) int {
+	n := 1
+	f, err := r.src.Open()
+	if err != nil {
+		return n
+	}
+	defer f.Close()
+	b := bufio.NewReader(io.LimitReader(f, offset))
+	for {
+		c, err := b.ReadByte()
+		if err != nil {
+			return n
+		}
+		if c == '\n' {
+			n++
+		}
+	}
 }
 
 // decode takes one value, or the values of an array, and nothing after that.

@@ -128,7 +128,9 @@ func (p *printer) leg(l *Leg) {
 	for _, text := range l.Findings {
 		p.marked("  ", yellow, "!", "%s", text)
 	}
+	p.relayed(l.Relayed)
 	p.path(&l.ICE)
+	p.descriptions(l.Descriptions)
 	p.servers(l)
 	p.candidates(&l.ICE)
 	p.checks(l.ICE.Checks)

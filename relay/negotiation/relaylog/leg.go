@@ -1,7 +1,6 @@
 package relaylog
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -110,14 +109,14 @@ func (g *leg) review(now time.Time, closing bool) (over bool) {
 		if g.stage != negotiation.StageMedia {
 			level = slog.LevelWarn
 		}
-		g.log.emit(g.entry(now, level, "leg.verdict", facts...))
+		g.log.emit(g.entry(now, level, negotiation.EventVerdict, facts...))
 	}
 	if until == "" {
 		return false
 	}
 	// Whoever holds the recorder still may show it more, of which nothing comes.
 	g.recorder.Store(nil)
-	g.log.emit(g.entry(now, slog.LevelInfo, "leg.record", append(facts, g.last(until, &rec)...)...))
+	g.log.emit(g.entry(now, slog.LevelInfo, negotiation.EventRecord, append(facts, g.last(until, &rec)...)...))
 	return true
 }
 
@@ -152,7 +151,7 @@ func (g *leg) facts(rec *negotiation.Record) []slog.Attr {
 			rec.Verdict += fmt.Sprintf(": the session went on over leg %s", carrier)
 		}
 	}
-	attrs := []slog.Attr{slog.String("stage", g.stage.String()), slog.String("verdict", rec.Verdict)}
+	attrs := []slog.Attr{slog.String(negotiation.KeyStage, g.stage.String()), slog.String(negotiation.KeyVerdict, rec.Verdict)}
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
@@ -205,15 +204,6 @@ func (g *leg) last(until string, rec *negotiation.Record) []slog.Attr {
 		slog.String("until", until), slog.Any("payloads", payloads),
 		slog.Uint64("packets_sent", packets[0]), slog.Uint64("packets_received", packets[1]), slog.Uint64("lost", lost),
 		slog.Uint64("omitted", max(g.events.Load(), maxEvents)-maxEvents),
-		slog.Any("record", document{*rec}),
+		slog.Any(negotiation.KeyRecord, negotiation.Logged{Record: *rec}),
 	}
 }
-
-// document is a record that is JSON in logs of text too.
-type document struct{ negotiation.Record }
-
-// MarshalJSON implements json.Marshaler.
-func (d document) MarshalJSON() ([]byte, error) { return json.Marshal(d.Record) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (d document) MarshalText() ([]byte, error) { return json.Marshal(d.Record) }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/callpath/callpath/relay/negotiation"
 )
 
 // Config configures a Log. Only Handler is required.
@@ -170,7 +172,7 @@ func (l *Log) begin(t time.Time, relay, peer netip.AddrPort) *leg {
 	g := newLeg(l, a, relay, peer, l.cfg.Now())
 	a.legs[peer] = g
 	l.live[g] = struct{}{}
-	l.write(g.entry(t, slog.LevelInfo, "leg.begin"))
+	l.write(g.entry(t, slog.LevelInfo, negotiation.EventBegin))
 	return g
 }
 
