@@ -25,6 +25,17 @@ const (
 // Studies are all of them, in the order in which they run.
 func Studies() []Study { return []Study{Cost, Peak, Latency, Flows} }
 
+// Network is what is between clients, relay and peers.
+type Network string
+
+// The networks.
+const (
+	// Loopback has all on this machine's loopback.
+	Loopback Network = "loopback"
+	// Namespaces has three hosts, each a network namespace, joined by veth.
+	Namespaces Network = "namespaces"
+)
+
 // Options say what to measure. The zero value of a field means its default, which
 // Quick shortens.
 type Options struct {
@@ -52,6 +63,9 @@ type Options struct {
 	// Shared has all processes use all CPUs, instead of the server one half and the
 	// loader the other.
 	Shared bool
+	// Network is where it runs; default Namespaces where the system allows that, and
+	// else Loopback.
+	Network Network
 	// Loose has the sink take packets one by one instead of in runs (UDP_GRO).
 	Loose bool
 	Seed  uint64
@@ -176,6 +190,9 @@ func (o Options) check() error {
 		if !slices.Contains(Studies(), s) {
 			return fmt.Errorf("no study %q; valid: cost, peak, latency, flows", s)
 		}
+	}
+	if o.Network != "" && o.Network != Loopback && o.Network != Namespaces {
+		return fmt.Errorf("no network %q; valid: %s, %s", o.Network, Loopback, Namespaces)
 	}
 	for _, list := range [][]string{o.Subjects, o.Loads} {
 		if twice := repeated(list); twice != "" {

@@ -57,7 +57,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.loads = append(r.loads, l)
 	}
-	r.begin()
+	if err := r.begin(); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	if r.place.network != nil {
+		defer r.place.network.close()
+	}
 	limited := ctx
 	if o.Quick {
 		var cancel context.CancelFunc
@@ -80,21 +85,32 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 // begin says where the benchmark runs.
-func (r *runner) begin() {
+func (r *runner) begin() error {
 	cpus := process.CPUs()
 	server, load := divide(cpus, r.Shared)
 	r.place = newPlace(server, load)
+	where := "loopback"
+	if r.Network != Loopback {
+		switch n, err := newNetwork(server, load); {
+		case err == nil:
+			r.place = r.place.in(n)
+			where = "three network namespaces joined by veth"
+		case r.Network == Namespaces:
+			return fmt.Errorf("network %s: %w", Namespaces, err)
+		}
+	}
 	r.report = &Report{
 		Started: time.Now(), Against: r.Against, Rounds: r.Rounds, Duration: r.Duration,
 		Machine: Machine{
 			System: runtime.GOOS + "/" + runtime.GOARCH, Kernel: kernel(), Go: runtime.Version(), CPUs: len(cpus),
-			ServerCPUs: server, LoaderCPUs: load, Network: "loopback",
+			ServerCPUs: server, LoaderCPUs: load, Network: where,
 		},
 	}
 	for _, s := range r.subjects {
 		r.report.Subjects = append(r.report.Subjects, Measure{s.Name(), s.Summary()})
 	}
 	r.of = r.plan()
+	return nil
 }
 
 // divide gives the server one half of the CPUs and the loader the other, or both all.

@@ -24,6 +24,8 @@ type place struct {
 	server               netip.AddrPort
 	client, peer         netip.Addr
 	serverCPUs, loadCPUs []int
+	// network is nil on loopback.
+	network *network
 }
 
 // newPlace chooses addresses by chance, so that two benchmarks on one machine
@@ -36,6 +38,13 @@ func newPlace(serverCPUs, loadCPUs []int) place {
 		server: netip.AddrPortFrom(at(third, 1), 3478), peer: at(third, 2), client: at(third+1, 0),
 		serverCPUs: serverCPUs, loadCPUs: loadCPUs,
 	}
+}
+
+// in is the place in a network of its own.
+func (p place) in(n *network) place {
+	p.network, p.peer, p.client = n, peerHost, firstClient
+	p.server = netip.AddrPortFrom(relayHost, 3478)
+	return p
 }
 
 // session is a subject and a loader with its flows, both running. A nil subject is
@@ -55,11 +64,16 @@ func (o Options) open(ctx context.Context, at place, s subject.Subject, l load.L
 		Scheme: loader.Direct, Server: at.server, Secret: secret, Client: at.client, Peer: at.peer,
 		Load: l, Seed: o.Seed, Coalesce: !o.Loose,
 	}
+	var atRelay, atClients func(func() error) error // this process's own network
+	if at.network != nil {
+		atRelay, atClients = at.network.relay.Do, at.network.clients.Do
+		cfg.PeerNamespace = at.network.peers.Path()
+	}
 	var run session
 	var err error
 	if s != nil {
 		run.server, err = s.Start(ctx, subject.Place{
-			Self: o.Self, Environment: o.Environment, Server: at.server, Secret: secret, CPUs: at.serverCPUs,
+			Self: o.Self, Environment: o.Environment, Server: at.server, Secret: secret, CPUs: at.serverCPUs, Within: atRelay,
 		})
 		if err != nil {
 			return nil, err
@@ -67,7 +81,7 @@ func (o Options) open(ctx context.Context, at place, s subject.Subject, l load.L
 		cfg.Scheme, cfg.ServerProcess = s.Scheme(), run.server.PID()
 	}
 	run.loader, err = process.Start(process.Config{
-		Command: append(slices.Clone(o.Self), "bench-loader"), Environment: o.Environment, CPUs: at.loadCPUs,
+		Command: append(slices.Clone(o.Self), "bench-loader"), Environment: o.Environment, CPUs: at.loadCPUs, Within: atClients,
 	})
 	if err != nil {
 		run.close()

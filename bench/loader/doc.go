@@ -49,8 +49,11 @@ type Config struct {
 	// address asks for. Peer is the address of all peers.
 	Client netip.Addr `json:"client"`
 	Peer   netip.Addr `json:"peer"`
-	Load   load.Load  `json:"load"`
-	Seed   uint64     `json:"seed"`
+	// PeerNamespace is the network namespace of the peers' sockets, as a path; empty
+	// is the clients' own.
+	PeerNamespace string    `json:"peer_namespace,omitempty"`
+	Load          load.Load `json:"load"`
+	Seed          uint64    `json:"seed"`
 	// Coalesce has the sink take runs of packets as one message (UDP_GRO), as a
 	// network card would hand them over.
 	Coalesce bool `json:"coalesce"`

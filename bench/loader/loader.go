@@ -15,6 +15,7 @@ import (
 	"github.com/callpath/callpath/bench/account"
 	"github.com/callpath/callpath/bench/load"
 	"github.com/callpath/callpath/bench/udp"
+	"github.com/callpath/callpath/relay/forward/kernel/namespace"
 	"github.com/callpath/callpath/relay/turn"
 )
 
@@ -86,7 +87,11 @@ func (l *Loader) build(ctx context.Context) error {
 	}
 	options := udp.Options{Buffer: peerBuffer, Coalesce: l.cfg.Coalesce, Stamp: true}
 	for i := range min(peers, l.cfg.Load.Flows) {
-		s, err := udp.Open(netip.AddrPortFrom(l.cfg.Peer, 0), options)
+		var s *udp.Socket
+		err := l.atPeers(func() (err error) {
+			s, err = udp.Open(netip.AddrPortFrom(l.cfg.Peer, 0), options)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("peer: %w", err)
 		}
@@ -107,6 +112,14 @@ func (l *Loader) build(ctx context.Context) error {
 	l.refreshed = time.Now()
 	l.ready.Flows, l.ready.Took, l.ready.After = len(l.flows), time.Since(began), l.resident()
 	return nil
+}
+
+// atPeers does something where the peers are.
+func (l *Loader) atPeers(do func() error) error {
+	if l.cfg.PeerNamespace == "" {
+		return do()
+	}
+	return namespace.Within(l.cfg.PeerNamespace, do)
 }
 
 // each does one thing for n flows, some at a time.

@@ -24,6 +24,9 @@ type Config struct {
 	Environment []string
 	// CPUs are those that the process may run on; none means any.
 	CPUs []int
+	// Within, when not nil, calls what it is given on a thread of which the process
+	// inherits, as its network namespace. The thread must outlive the process.
+	Within func(func() error) error
 	// Patience is how long each way of ending the process is given before the next;
 	// 0 means two seconds.
 	Patience time.Duration
@@ -63,7 +66,10 @@ func Start(cfg Config) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", cfg.Command[0], err)
 	}
 	p.Out, cmd.Stdout = out, in
-	err = start(cmd, cfg.CPUs)
+	if cfg.Within == nil {
+		cfg.Within = func(do func() error) error { return do() }
+	}
+	err = cfg.Within(func() error { return start(cmd, cfg.CPUs) })
 	_ = in.Close() // the child has its own
 	if err != nil {
 		_ = out.Close()

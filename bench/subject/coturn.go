@@ -70,14 +70,20 @@ func (c coturn) Start(ctx context.Context, at Place) (*process.Process, error) {
 		remove()
 		return nil, fmt.Errorf("start coturn: %w", err)
 	}
-	p, err := process.Start(process.Config{Command: []string{coturnProgram, "-c", file}, CPUs: at.CPUs, Ended: remove})
+	p, err := process.Start(process.Config{Command: []string{coturnProgram, "-c", file}, CPUs: at.CPUs, Within: at.Within, Ended: remove})
 	if err != nil {
 		remove()
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	if err := answers(ctx, p, at.Server); err != nil {
+	asked := func() error { return answers(ctx, p, at.Server) }
+	if at.Within != nil {
+		err = at.Within(asked)
+	} else {
+		err = asked()
+	}
+	if err != nil {
 		p.Stop()
 		return nil, fmt.Errorf("start coturn: %w (%s) %s", err, p.State(), p.Said())
 	}

@@ -13,17 +13,19 @@ import (
 
 	"github.com/callpath/callpath/bench/load"
 	"github.com/callpath/callpath/bench/loader"
+	"github.com/callpath/callpath/relay/forward/kernel"
 	"github.com/callpath/callpath/relay/turn"
 )
 
 // builtins are the subjects within this program.
 var builtins = []builtin{
-	{"callpath", "this program's transport relay", loader.TURN, openCallpath},
-	{"pion-v5", "pion/turn v5 as its documentation starts it", loader.TURN, openPionV5},
-	{"pion-v3", "pion/turn v3 as its documentation starts it", loader.TURN, openPionV3},
-	{"forward-single", "bare forwarder, one system call for each packet", loader.Plain, openForwarder(single)},
-	{"forward-batched", "bare forwarder, recvmmsg and sendmmsg", loader.Plain, openForwarder(batched)},
-	{"forward-segmented", "bare forwarder, UDP_GRO and UDP_SEGMENT", loader.Plain, openForwarder(segmented)},
+	{"callpath", "this program's transport relay", loader.TURN, openCallpath, nil},
+	{"callpath-kernel", "this program's transport relay, bound channels in the kernel", loader.TURN, openCallpathKernel, kernel.Available},
+	{"pion-v5", "pion/turn v5 as its documentation starts it", loader.TURN, openPionV5, nil},
+	{"pion-v3", "pion/turn v3 as its documentation starts it", loader.TURN, openPionV3, nil},
+	{"forward-single", "bare forwarder, one system call for each packet", loader.Plain, openForwarder(single), nil},
+	{"forward-batched", "bare forwarder, recvmmsg and sendmmsg", loader.Plain, openForwarder(batched), nil},
+	{"forward-segmented", "bare forwarder, UDP_GRO and UDP_SEGMENT", loader.Plain, openForwarder(segmented), nil},
 }
 
 // listen opens the socket that clients send to, with the system's own buffers.
@@ -35,10 +37,26 @@ func listen(at netip.AddrPort) (net.PacketConn, error) {
 	return conn, nil
 }
 
-// loopback is where the benchmark's peers are, which every safe relay denies.
-var loopback = netip.MustParsePrefix("127.0.0.0/8")
+// around is where the benchmark's peers are, which every safe relay denies: on
+// loopback, and on the hosts that it makes.
+var around = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.9.0.0/16")}
 
-func openCallpath(s settings) (io.Closer, error) {
+func openCallpath(s settings) (io.Closer, error) { return callpath(s, nil) }
+
+// openCallpathKernel is an error where the kernel does not forward.
+func openCallpathKernel(s settings) (io.Closer, error) {
+	path, err := kernel.Open(kernel.Config{})
+	if err != nil {
+		return nil, err
+	}
+	server, err := callpath(s, path)
+	if err != nil {
+		return nil, errors.Join(err, path.Close())
+	}
+	return server, nil
+}
+
+func callpath(s settings, path *kernel.Path) (io.Closer, error) {
 	conn, err := listen(s.Server)
 	if err != nil {
 		return nil, err
@@ -46,7 +64,8 @@ func openCallpath(s settings) (io.Closer, error) {
 	server, err := turn.New(turn.Config{
 		Realm: Realm, Secrets: [][]byte{s.Secret}, PacketConns: []net.PacketConn{conn},
 		Addresses: []netip.Addr{s.Server.Addr()},
-		Peers:     turn.PeerPolicy{Allow: []netip.Prefix{loopback}},
+		Peers:     turn.PeerPolicy{Allow: around},
+		Kernel:    path,
 		Quota:     turn.Quota{Total: load.MaxFlows},
 	})
 	if err != nil {

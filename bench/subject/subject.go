@@ -36,6 +36,8 @@ type Place struct {
 	Secret []byte
 	// CPUs are those that the subject may use; none means any.
 	CPUs []int
+	// Within is that of process.Config: where the subject's network is.
+	Within func(func() error) error
 }
 
 // Subject is one thing to measure.
@@ -94,6 +96,8 @@ type builtin struct {
 	// open begins to serve, in goroutines of its own, until what it returns is
 	// closed.
 	open func(settings) (io.Closer, error)
+	// available, when not nil, is Available.
+	available func() error
 }
 
 // Name implements Subject.
@@ -106,12 +110,17 @@ func (b builtin) Summary() string { return b.summary }
 func (b builtin) Scheme() loader.Scheme { return b.scheme }
 
 // Available implements Subject.
-func (b builtin) Available() error { return nil }
+func (b builtin) Available() error {
+	if b.available == nil {
+		return nil
+	}
+	return b.available()
+}
 
 // Start implements Subject.
 func (b builtin) Start(ctx context.Context, at Place) (*process.Process, error) {
 	p, err := process.Start(process.Config{
-		Command: append(slices.Clone(at.Self), "bench-subject", b.name), Environment: at.Environment, CPUs: at.CPUs,
+		Command: append(slices.Clone(at.Self), "bench-subject", b.name), Environment: at.Environment, CPUs: at.CPUs, Within: at.Within,
 	})
 	if err != nil {
 		return nil, err

@@ -44,8 +44,9 @@ number of flows.
 Every subject runs as a process of its own, on CPUs that are not the load
 generator's where there are enough, and gets the same packets from the same
 generator; in each round all subjects take their turn. Figures are medians over
-the rounds, ratios are medians of the ratios within each round. Everything is on
-this machine's loopback. --quick takes less than a minute; the whole suite takes
+the rounds, ratios are medians of the ratios within each round. Clients,
+relay and peers have a network namespace each where root allows that, and
+otherwise this machine's loopback; the results say which. --quick takes less than a minute; the whole suite takes
 much longer, and says how far it is.
 
 Exit codes are those of run; an interrupted benchmark prints what it has and
@@ -79,6 +80,7 @@ exits with 1.`,
 	flags.Float64Var(&f.PeakRate, "peak-rate", 0, "the most packets/s that the search for the peak tries")
 	flags.Uint64Var(&f.Seed, "seed", 1, "seed of when each flow begins")
 	flags.BoolVar(&f.Shared, "shared-cpus", false, "server and loader both on all CPUs, instead of each on one half")
+	flags.StringVar((*string)(&f.Network), "network", "", "loopback, or namespaces: three hosts joined by veth, which is the default where root allows it")
 	flags.BoolVar(&f.Loose, "no-sink-gro", false, "the sink takes packets one by one, so that the relay pays for cutting its runs")
 	flags.BoolVar(&f.list, "list", false, "list subjects and loads, and measure nothing")
 	flags.BoolVar(&f.json, "json", false, "print the results as JSON")

@@ -2,11 +2,15 @@ package forward_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/callpath/callpath/relay/forward/kernel"
 	"github.com/callpath/callpath/relay/forward/kernel/namespace"
@@ -32,8 +36,10 @@ func kernelRelay(t testing.TB, n *namespace.Namespace, addr netip.Addr, change f
 	if err := n.Do(func() (err error) {
 		path, err = kernel.Open(kernel.Config{Channels: 1000})
 		return err
-	}); err != nil {
+	}); errors.Is(err, unix.EPERM) || errors.Is(err, ebpf.ErrNotSupported) {
 		t.Skipf("nothing can be forwarded in the kernel here: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	pc, err := n.ListenPacket(context.Background(), "udp", netip.AddrPortFrom(addr, 0).String())
 	ok(t, err)

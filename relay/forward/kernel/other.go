@@ -10,6 +10,9 @@ type Path struct{}
 // Open returns errors.ErrUnsupported.
 func Open(Config) (*Path, error) { return nil, errors.ErrUnsupported }
 
+// Available returns errors.ErrUnsupported.
+func Available() error { return errors.ErrUnsupported }
+
 // Close does nothing.
 func (*Path) Close() error { return nil }
 

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 //go:embed bpf/relay.o
@@ -100,7 +100,7 @@ func (p *Path) load(channels int) error {
 	spec.Maps["counts"].MaxEntries = uint32(2*channels + 1)
 	spec.Maps["meters"].MaxEntries = maxMeters
 	if p.collection, err = ebpf.NewCollection(spec); err != nil {
-		if errors.Is(err, os.ErrPermission) {
+		if errors.Is(err, unix.EPERM) { // the verifier's own refusals have other errors
 			return fmt.Errorf("the right to load programs (CAP_BPF and CAP_NET_ADMIN) is missing: %w", err)
 		}
 		return fmt.Errorf("loading the program: %w", err)
@@ -214,4 +214,15 @@ func (p *Path) reroute() {
 			p.route(w)
 		}
 	}
+}
+
+// Available returns nil when the kernel takes the program from this process. It
+// attaches nothing.
+func Available() error {
+	p := &Path{}
+	defer p.release()
+	if err := p.load(1); err != nil {
+		return fmt.Errorf("kernel path: %w", err)
+	}
+	return nil
 }

@@ -130,7 +130,7 @@ struct {
 
 // scratch is where a payload is while its place in the packet changes.
 struct scratch {
-	__u8 bytes[max_datagram + 64];
+	__u8 bytes[max_datagram + max_padding + 12]; // all that the verifier thinks possible
 };
 
 struct {
