@@ -20,7 +20,9 @@ const (
 	EventNegotiated EventKind = "dtls-negotiated"
 	// EventFingerprint: the certificate is not that of the offer. The leg has ended.
 	EventFingerprint EventKind = "fingerprint-mismatch"
-	// EventFailed: the handshake did not succeed, or took too long. The leg has ended.
+	// EventFailed: the handshake did not succeed, or took too long. The leg has ended. It
+	// is told without conference and participant of a peer that might have been one to
+	// latch to.
 	EventFailed EventKind = "dtls-failed"
 	// EventConsent: no valid check came for too long. The participant is taken away.
 	EventConsent EventKind = "consent-expired"
@@ -56,7 +58,10 @@ type Negotiated struct {
 }
 
 func (e Event) attrs() []slog.Attr {
-	a := []slog.Attr{slog.String("conference", e.Conference)}
+	var a []slog.Attr
+	if e.Conference != "" {
+		a = append(a, slog.String("conference", e.Conference))
+	}
 	if e.Region != "" {
 		a = append(a, slog.String("region", e.Region))
 	}

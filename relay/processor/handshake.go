@@ -231,6 +231,11 @@ func (w *worker) shaken(a *association, result handshaken) {
 		l := result.latched
 		if l == nil || l.association != nil || l.state == over {
 			w.drop(DropStranger)
+			reason := "no participant waits for this certificate"
+			if result.err != nil {
+				reason = result.err.Error()
+			}
+			w.event(Event{Kind: EventFailed, Remote: at, Reason: reason})
 			a.close()
 			return
 		}

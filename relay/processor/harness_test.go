@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
@@ -291,6 +290,22 @@ func audioOf(t testing.TB, name string) *webrtc.TrackLocalStaticRTP {
 	return track
 }
 
+// pcmuOf makes a track of PCMU, of as many bytes as 20 ms have.
+func pcmuOf(t testing.TB, name string) *webrtc.TrackLocalStaticRTP {
+	t.Helper()
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypePCMU, ClockRate: 8000}, "audio", name)
+	ok(t, err)
+	sending(t, 20*time.Millisecond, func(i int) error {
+		payload := make([]byte, 160)
+		copy(payload, name)
+		return track.WriteRTP(&rtp.Packet{
+			Header:  rtp.Header{Version: 2, SequenceNumber: uint16(i + 65500), Timestamp: uint32(i * 160)},
+			Payload: payload,
+		})
+	})
+	return track
+}
+
 // videoOf makes a track of VP8 whose packets say whose they are; each tenth is a key frame.
 func videoOf(t testing.TB, name string) *webrtc.TrackLocalStaticRTP {
 	t.Helper()
@@ -328,5 +343,3 @@ func videoContent(p *rtp.Packet) string {
 	}
 	return ""
 }
-
-var _ = rtcp.PacketBitmap(0)
