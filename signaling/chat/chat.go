@@ -29,7 +29,9 @@ type Member struct {
 	// External says that the person is outside the tenant's organisation, which rules
 	// of data loss prevention may ask.
 	External bool `json:"external,omitempty"`
-	// Since hides older messages from this person; the zero time hides none.
+	// Since hides older messages from this person; the zero time hides none. Who adds
+	// somebody external later sets it: rules on external recipients looked only at those
+	// who were there when a message was sent.
 	Since time.Time `json:"since,omitzero"`
 }
 
@@ -39,9 +41,11 @@ type Thread struct {
 	Tenant string `json:"tenant"` // whose rules and keys protect it
 	// Meeting is set for the thread of a meeting. It has no members of its own: each
 	// request brings the roster.
-	Meeting string    `json:"meeting,omitempty"`
-	Members []Member  `json:"members,omitempty"`
-	Created time.Time `json:"created"`
+	Meeting string   `json:"meeting,omitempty"`
+	Members []Member `json:"members,omitempty"`
+	// CreatedBy is for the audit; it may be empty.
+	CreatedBy string    `json:"created_by,omitempty"`
+	Created   time.Time `json:"created"`
 }
 
 // Request says where, and for whom, something is done.
@@ -72,7 +76,7 @@ type Draft struct {
 type Message struct {
 	Thread string `json:"thread"`
 	ID     string `json:"id"`
-	// Number is its place in the thread, from 1.
+	// Number is its place in the thread, from 1; there may be gaps.
 	Number   uint64    `json:"number"`
 	Sender   string    `json:"sender"`
 	ClientID string    `json:"client_id,omitempty"` // shown to the sender only
@@ -96,19 +100,20 @@ type Sent struct {
 	Repeated bool
 }
 
-// Page says which messages are wanted: the newest ones before Before (0: of all), or
-// the oldest ones after After if that is not 0. Use FromStart for After to read from
-// the first message on.
+// Page says which messages are wanted: the newest of those with numbers below Cursor
+// (0: of all) or, if Forward, the oldest of those with numbers above it.
 type Page struct {
-	Before, After uint64
-	Limit         int // 1 to MaxPage; 0 is DefaultPage
+	Cursor  uint64
+	Forward bool
+	Limit   int // 1 to MaxPage; 0 is DefaultPage
 }
 
 // History is one page of messages, oldest first.
 type History struct {
 	Messages []Message
-	// Next continues in the same direction: the Before or After of the next page. More
-	// says whether there is one.
+	// Next is the Cursor that continues in the same direction, and More says whether
+	// there is anything to continue with. A client that has caught up keeps Next, and
+	// asks forward from there.
 	Next uint64
 	More bool
 }

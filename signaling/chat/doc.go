@@ -9,8 +9,7 @@
 // When the root keys are revoked, every History and Send that begins afterwards is
 // refused; the messages are there again when one of the keys is restored.
 //
-// Messages of a thread are numbered from 1 without reuse; the order of the numbers is
-// the order of the thread. Sending is idempotent by the client's message ID, also
+// The messages of a thread are numbered; the order of the numbers is that of the thread. Sending is idempotent by the client's message ID, also
 // after a restart. Send returns when the message is durable.
 //
 // Who may read and write is decided elsewhere. A thread of members has them stored;
@@ -21,5 +20,5 @@
 // goroutine. signaling mounts it and tells the recipients.
 //
 // Start reading at Service.Send; draft.go is what is done to a text, record.go how a
-// message is stored, history.go how it is read.
+// message is stored, history.go how it is read. Error and Event are what a caller maps.
 package chat

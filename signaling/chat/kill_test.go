@@ -1,0 +1,3 @@
+package chat_test
+
+func writing() bool { return false }
