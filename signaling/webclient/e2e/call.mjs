@@ -20,6 +20,8 @@ import { chromium } from 'playwright-core';
  * @property {boolean} bare the callee has neither camera nor microphone
  * @property {boolean} thorough also mute, hold, restart, with pictures of each
  * @property {number} linger ms in the call before its picture is taken: the charts fill
+ * @property {boolean} pictured also pictures of the sign-in and of the call
+ * @property {string} name with which files of pictures begin
  * @property {string} pictures folder for screenshots
  */
 
@@ -47,7 +49,7 @@ const say = (step, ...more) => console.error(new Date().toISOString().slice(11, 
 
 /** @param {Page} page @param {string} name */
 async function picture(page, name) {
-  await page.screenshot({ path: join(options.pictures, `${options.transport}-${name}.png`) });
+  await page.screenshot({ path: join(options.pictures, `${options.name}-${name}.png`) });
 }
 
 /** @param {Page} page @param {string} user */
@@ -56,7 +58,7 @@ async function signIn(page, user) {
   page.on('pageerror', (error) => { throw error; });
   await page.goto(options.url);
   await page.locator('#sign-in-here:focus').waitFor();
-  if (options.thorough && user === caller) await picture(page, 'sign-in');
+  if (options.pictured && user === caller) await picture(page, 'sign-in');
   await page.keyboard.press('Enter');
   await page.getByLabel('User').fill(user);
   if (user === caller) {
@@ -64,7 +66,7 @@ async function signIn(page, user) {
     await page.keyboard.press('Enter');
     await page.getByRole('alert').filter({ hasText: 'unknown user or wrong password' }).waitFor();
   }
-  if (options.thorough && user === caller) await picture(page, 'issuer');
+  if (options.pictured && user === caller) await picture(page, 'issuer');
   await page.getByLabel('Password').fill(options.passwords[user]);
   await page.keyboard.press('Enter');
   await page.locator('#presence[data-state="connected"]').waitFor();
@@ -135,9 +137,12 @@ try {
 
   /** @type {string[]} */
   const done = [];
-  if (options.thorough) {
+  if (options.pictured) {
     await alice.waitForTimeout(options.linger);
     await picture(alice, 'in-call');
+    await picture(bob, 'in-call-callee');
+  }
+  if (options.thorough) {
     await alice.screenshot({ path: join(options.pictures, 'whole-light.png'), fullPage: true });
     await alice.emulateMedia({ colorScheme: 'dark' });
     await picture(alice, 'in-call-dark');
@@ -206,7 +211,7 @@ try {
   console.log(JSON.stringify({ panels, advanced, shown, focused, done, logs }));
 } catch (error) {
   for (const [i, page] of browser.pages().entries()) {
-    await page.screenshot({ path: join(options.pictures, `${options.transport}-failed-${i}.png`) }).catch(() => {});
+    await page.screenshot({ path: join(options.pictures, `${options.name}-failed-${i}.png`) }).catch(() => {});
     say(`page ${i}`, await page.locator('body').innerText().catch(() => ''));
   }
   throw error;

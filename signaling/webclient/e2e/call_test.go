@@ -1,6 +1,7 @@
 // Package e2e_test calls from page to page: two pages of the web client in Debian's
-// Chromium, driven by playwright-core (call.mjs), through a controller and a relay on
-// loopback. What the pages' panels say must be what the server saw.
+// Chromium, driven by playwright-core (call.mjs), through callpath serve as a process
+// of its own, or through its parts in this process, on loopback. What the pages'
+// panels say must be what the server saw.
 //
 // It needs node, npm and chromium; without them it is skipped, but not in CI. To look
 // at the pages: CALLPATH_PICTURES=FOLDER go test ./signaling/webclient/e2e
@@ -23,7 +24,12 @@ import (
 	"github.com/callpath/callpath/relay/negotiation"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(buildDir)
+		os.Exit(code)
+	}))
+}
 
 // patience bounds one run of the browser.
 const patience = 3 * time.Minute
@@ -42,32 +48,26 @@ type seen struct {
 	Logs    map[string][]string `json:"logs"`
 }
 
-func TestTwoPagesCallEachOtherThroughTheRelay(t *testing.T) {
-	driver := newDriver(t)
-	for _, c := range []options{
-		{Transport: "udp", ForceRelay: true, Thorough: true},
-		{Transport: "tcp", ForceRelay: true},
-		{Transport: "tls", ForceRelay: true},
-	} {
-		t.Run(c.Transport, func(t *testing.T) {
-			s := newServer(t)
-			got := driver.run(t, s, c)
-			if got.Focused != "accept" {
-				t.Errorf("an incoming call has put the focus on %q, wanted accept", got.Focused)
-			}
-			if c.Thorough && strings.Join(got.Done, " ") != "hold restart glare" {
-				t.Errorf("done in the call: %v", got.Done)
-			}
-			for user, peer := range map[string]string{"alice": "bob", "bob": "alice"} {
-				t.Run(user, func(t *testing.T) { agree(t, s, got, user, peer, c.Transport) })
-			}
+func TestAllThatTwoPagesCanDoInACall(t *testing.T) {
+	s := newServer(t)
+	got := newDriver(t).run(t, s.url, s.passwords, options{Transport: "udp", ForceRelay: true, Thorough: true, Pictured: true, Name: "udp"})
+	if got.Focused != "accept" {
+		t.Errorf("an incoming call has put the focus on %q, wanted accept", got.Focused)
+	}
+	if strings.Join(got.Done, " ") != "hold restart glare" {
+		t.Errorf("done in the call: %v", got.Done)
+	}
+	for user, peer := range map[string]string{"alice": "bob", "bob": "alice"} {
+		t.Run(user, func(t *testing.T) {
+			agree(t, s, got, user, peer, "udp")
+			telemetered(t, s, user, "udp")
 		})
 	}
 }
 
 func TestWhoHasNoDevicesIsCalledAllTheSame(t *testing.T) {
 	s := newServer(t)
-	got := newDriver(t).run(t, s, options{Transport: "any", Bare: true})
+	got := newDriver(t).run(t, s.url, s.passwords, options{Transport: "any", Bare: true, Name: "bare"})
 	if frames := got.Advanced["bob"]; frames.After <= frames.Before {
 		t.Errorf("frames of alice did not advance: %d, then %d", frames.Before, frames.After)
 	}
@@ -104,8 +104,20 @@ func TestTheModulesWithoutABrowser(t *testing.T) {
 	}
 }
 
+// allocation is one of a relay's.
+type allocation struct{ transport, relay string }
+
+// witness is a server that has seen a call.
+type witness interface {
+	// allocations are all that were made, by user.
+	allocations() map[string][]allocation
+	// record is what the relay saw of a user's leg between two addresses.
+	record(t *testing.T, user, local, remote string) negotiation.Record
+}
+
 // agree compares a user's panel with what the server saw of them.
-func agree(t *testing.T, s *server, got seen, user, peer, transport string) {
+func agree(t *testing.T, s witness, got seen, user, peer, transport string) {
+	t.Helper()
 	panel := got.Panels[user]
 	fact := func(name, want string) {
 		t.Helper()
@@ -122,9 +134,9 @@ func agree(t *testing.T, s *server, got seen, user, peer, transport string) {
 	relayed := func(user string) map[string]bool {
 		addresses := map[string]bool{}
 		for _, e := range made[user] {
-			addresses[e.Relay.String()] = true
-			if string(e.Transport) != transport {
-				t.Errorf("%s has an allocation over %s, wanted %s only", user, e.Transport, transport)
+			addresses[e.relay] = true
+			if e.transport != transport {
+				t.Errorf("%s has an allocation over %s, wanted %s only", user, e.transport, transport)
 			}
 		}
 		return addresses
@@ -146,7 +158,7 @@ func agree(t *testing.T, s *server, got seen, user, peer, transport string) {
 	}
 
 	// The handshake passes the relay in clear, at least its beginning.
-	record := s.recorders[user].Record()
+	record := s.record(t, user, panel["local-address"], remote)
 	i := len(record.DTLS) - 1
 	if i < 0 {
 		t.Fatalf("the relay saw no handshake; its verdict: %s", record.Verdict)
@@ -178,7 +190,14 @@ func agree(t *testing.T, s *server, got seen, user, peer, transport string) {
 	if len(record.SRTP) == 0 {
 		t.Error("the relay saw no SRTP")
 	}
+	if t.Failed() {
+		t.Logf("events on the page:\n%s", strings.Join(got.Logs[user], "\n"))
+	}
+}
 
+// telemetered compares what a page has sent at the end of its call.
+func telemetered(t *testing.T, s *server, user, transport string) {
+	t.Helper()
 	var telemetry struct {
 		Path struct {
 			Local struct {
@@ -195,9 +214,6 @@ func agree(t *testing.T, s *server, got seen, user, peer, transport string) {
 	}
 	if local := telemetry.Path.Local; local.Type != "relay" || local.RelayProtocol != transport || telemetry.Totals.FramesDecoded == 0 {
 		t.Errorf("telemetry: %+v, wanted a relay over %s and frames", telemetry, transport)
-	}
-	if t.Failed() {
-		t.Logf("events on the page:\n%s", strings.Join(got.Logs[user], "\n"))
 	}
 }
 
@@ -255,6 +271,9 @@ type options struct {
 	ForceRelay bool   `json:"forceRelay"`
 	Thorough   bool   `json:"thorough"`
 	Bare       bool   `json:"bare"`
+	// Pictured takes pictures of the call, whose files begin with Name.
+	Pictured bool   `json:"pictured"`
+	Name     string `json:"name"`
 
 	URL       string            `json:"url"`
 	Chromium  string            `json:"chromium"`
@@ -266,9 +285,9 @@ type options struct {
 }
 
 // run calls bob from alice's page.
-func (d driver) run(t *testing.T, s *server, o options) seen {
+func (d driver) run(t *testing.T, url string, passwords map[string]string, o options) seen {
 	t.Helper()
-	o.URL, o.Chromium, o.Caller, o.Callee, o.Passwords = s.url, d.chromium, "alice", "bob", s.passwords
+	o.URL, o.Chromium, o.Caller, o.Callee, o.Passwords = url, d.chromium, "alice", "bob", passwords
 	if o.Pictures = os.Getenv("CALLPATH_PICTURES"); o.Pictures != "" {
 		o.Linger = 10_000
 	} else {

@@ -206,16 +206,21 @@ func datagram(from, to netip.AddrPort, payload []byte) []byte {
 }
 
 // allocations are those that were made, by user.
-func (s *server) allocations() map[string][]turn.Event {
+func (s *server) allocations() map[string][]allocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	made := map[string][]turn.Event{}
+	made := map[string][]allocation{}
 	for _, e := range s.relay {
 		if e.Kind == turn.AllocationCreated {
-			made[e.User] = append(made[e.User], e)
+			made[e.User] = append(made[e.User], allocation{string(e.Transport), e.Relay.String()})
 		}
 	}
 	return made
+}
+
+// record is that of all of a user's legs together.
+func (s *server) record(_ *testing.T, user, _, _ string) negotiation.Record {
+	return s.recorders[user].Record()
 }
 
 // telemetry is what the pages sent at the end, by user.
