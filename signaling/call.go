@@ -115,7 +115,7 @@ func (c *Controller) invite(by actor, in inviteRequest, d described) (*call, *Pr
 		p := problem(CodeCallerBusy, "%s is in %s, at most %d are allowed", u.id, plural(len(u.calls), "call"), most)
 		p.Call = u.calls[0].id
 		return nil, p
-	case !callee.present():
+	case !callee.present(), callee.session != nil && !callee.session.by.grant.calls():
 		return nil, problem(CodeCalleeOffline, "%s has no client connected", callee.id)
 	case len(callee.calls) >= most:
 		return nil, problem(CodeCalleeBusy, "%s is in another call", callee.id)

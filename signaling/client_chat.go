@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -28,29 +29,32 @@ func (c *Client) CreateThread(ctx context.Context, members ...string) (id string
 	return out.ID, err
 }
 
-// Send sends a message.
+// Send sends a message. What a rule of data loss prevention withholds is a Problem with
+// CodeBlocked or CodeWithheld, with the rule and its policy tips.
 func (t Chat) Send(ctx context.Context, text string) (ChatMessage, error) {
+	return t.SendRequest(ctx, MessageRequest{Text: text})
+}
+
+// SendRequest is Send with an override of what was withheld.
+func (t Chat) SendRequest(ctx context.Context, in MessageRequest) (ChatMessage, error) {
 	var out ChatMessage
-	err := t.client.do(ctx, http.MethodPost, t.path, messageRequest{Text: text}, &out)
+	err := t.client.do(ctx, http.MethodPost, t.path, in, &out)
 	return out, err
 }
 
 // Messages reads a page of the history, oldest first. after is empty for the first
-// page, then the next that the last call returned; an empty next is the end.
+// page, then the next that the last call returned; an empty next is the end, from which
+// the number of the last message goes on.
 func (t Chat) Messages(ctx context.Context, after string) (messages []ChatMessage, next string, err error) {
-	path := t.path
-	if after != "" {
-		path += "?after=" + url.QueryEscape(after)
-	}
 	var out messagesResponse
-	err = t.client.do(ctx, http.MethodGet, path, nil, &out)
+	err = t.client.do(ctx, http.MethodGet, t.path+"?after="+url.QueryEscape(cmp.Or(after, "0")), nil, &out)
 	return out.Messages, out.Next, err
 }
 
 // Edit replaces the text of one of the user's own messages.
 func (t Chat) Edit(ctx context.Context, message, text string) (ChatMessage, error) {
 	var out ChatMessage
-	err := t.client.do(ctx, http.MethodPatch, t.path+"/"+url.PathEscape(message), messageRequest{Text: text}, &out)
+	err := t.client.do(ctx, http.MethodPatch, t.path+"/"+url.PathEscape(message), MessageRequest{Text: text}, &out)
 	return out, err
 }
 

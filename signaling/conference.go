@@ -48,6 +48,8 @@ type conference struct {
 	media map[string]*media
 	// early are layouts of those whose offer is just being answered.
 	early map[string][]Slot
+	// thread is true once the chat's is made.
+	thread bool
 	// lobby runs until the next wait in the lobby ends; idle until the conference
 	// is forgotten.
 	lobby, idle *timer

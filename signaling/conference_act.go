@@ -267,7 +267,7 @@ func (c *Controller) mayKnock(by actor, k *conference, in joinRequest) *Problem 
 	case there:
 		return nil
 	}
-	if wait := u.joins.take(c.cfg.Now()); wait > 0 {
+	if wait := u.joins.take(c.cfg.Now(), joinLimit); wait > 0 {
 		c.audit(ruleThrottle, false, "too many joins", by.in(k))
 		p := problem(CodeTooMany, "too many joins; try again in %s", wait)
 		p.RetryAfterMS = wait.Milliseconds()
@@ -344,30 +344,27 @@ func (c *Controller) endMeeting(by actor, k *conference) *Problem {
 	return p
 }
 
-const (
-	// joinLimit joins of one user that do not let them in may come within joinWindow:
-	// a lobby is not to be knocked at without end.
-	joinLimit  = 60
-	joinWindow = time.Minute
-)
+// joinLimit joins of one user that do not let them in may come within a minute: a lobby
+// is not to be knocked at without end.
+const joinLimit = 60
 
-// joins counts a user's joins. Controller.mu guards it.
-type joins struct {
+// budget counts what a user does in a minute. Controller.mu guards it.
+type budget struct {
 	count int
 	since time.Time
 }
 
-// take counts a join, or says how long to wait.
-func (j *joins) take(now time.Time) time.Duration {
-	if now.Sub(j.since) >= joinWindow {
-		*j = joins{since: now}
+// take counts one more, or says how long to wait.
+func (b *budget) take(now time.Time, limit int) time.Duration {
+	if now.Sub(b.since) >= time.Minute {
+		*b = budget{since: now}
 	}
-	if j.count >= joinLimit {
-		return j.since.Add(joinWindow).Sub(now)
+	if b.count >= limit {
+		return b.since.Add(time.Minute).Sub(now)
 	}
-	j.count++
+	b.count++
 	return 0
 }
 
-// give takes back the join of somebody who was let in.
-func (j *joins) give() { j.count = max(0, j.count-1) }
+// give takes one back, which was none of those that are counted.
+func (b *budget) give() { b.count = max(0, b.count-1) }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/callpath/callpath/signaling/chat"
 	"github.com/callpath/callpath/signaling/meeting"
 	"github.com/callpath/callpath/signaling/meeting/policy"
 )
@@ -79,6 +80,10 @@ type Config struct {
 	// JoinURL begins the page on which people join a meeting, whose ID is put
 	// behind it; "https://HOST/?meeting=" when empty, with the request's host.
 	JoinURL string
+	// Chat keeps the messages of meetings and of threads apart from them; there are
+	// no chats when nil. Each tenant in it needs a data encryption policy (package
+	// chat/customerkey): here the home tenant.
+	Chat *chat.Service
 }
 
 // Limits bound what clients may use. A zero field takes its default.
@@ -126,6 +131,9 @@ type Limits struct {
 	// MeetingsAtOnce is how many meetings and group calls a user may be in, or wait
 	// for; 4.
 	MeetingsAtOnce int
+	// WritesPerMinute is how many messages a user may send, edit or delete, and
+	// threads begin; 240.
+	WritesPerMinute int
 }
 
 // Controller is the signaling controller. It is safe for concurrent use; whoever
@@ -291,6 +299,7 @@ func (l *Limits) complete() error {
 		{"Meetings", &l.Meetings, 10_000, 1},
 		{"MeetingsPerUser", &l.MeetingsPerUser, 200, 1},
 		{"MeetingsAtOnce", &l.MeetingsAtOnce, 4, 1},
+		{"WritesPerMinute", &l.WritesPerMinute, 240, 1},
 	} {
 		if *f.field == 0 {
 			*f.field = f.standard

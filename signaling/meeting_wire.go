@@ -143,19 +143,28 @@ type MeetingParticipant struct {
 
 // ChatMessage is one message of a chat.
 type ChatMessage struct {
-	ID     string    `json:"id"`
+	ID string `json:"id"`
+	// Number is its place in the chat, from 1; there may be gaps.
+	Number uint64    `json:"number"`
 	From   string    `json:"from"`
 	Text   string    `json:"text,omitempty"`
 	Sent   time.Time `json:"sent"`
 	Edited time.Time `json:"edited,omitzero"`
 	// Deleted messages keep their place and have no text.
 	Deleted time.Time `json:"deleted,omitzero"`
-	// Blocked, Masked and Warned say what a data-loss-prevention rule did; Rule
-	// names it. A blocked message is withheld from everybody but its sender.
-	Blocked bool   `json:"blocked,omitempty"`
-	Masked  bool   `json:"masked,omitempty"`
-	Warned  bool   `json:"warned,omitempty"`
-	Rule    string `json:"rule,omitempty"`
+	// Masked says that a rule of data loss prevention has hidden something in Text.
+	Masked bool `json:"masked,omitempty"`
+	// Notices are policy tips, for the sender only.
+	Notices []string `json:"notices,omitempty"`
+}
+
+// MessageRequest sends or edits a message.
+type MessageRequest struct {
+	Text string `json:"text,omitempty"`
+	// Override sends nevertheless what was refused with CodeWithheld, with a
+	// Justification where Problem.Override is "justify".
+	Override      bool   `json:"override,omitempty"`
+	Justification string `json:"justification,omitempty"`
 }
 
 // Bodies of requests and responses.
@@ -198,12 +207,10 @@ type (
 		ID      string   `json:"id"`
 		Members []string `json:"members"`
 	}
-	messageRequest struct {
-		Text string `json:"text"`
-	}
 	messagesResponse struct {
 		Messages []ChatMessage `json:"messages"`
-		// Next is the cursor of the page after this one; empty at the end.
+		// Next is the number to go on from, in the same direction; empty when there
+		// are no more.
 		Next string `json:"next,omitempty"`
 	}
 )

@@ -30,6 +30,10 @@ type Problem struct {
 	Rule   string `json:"rule,omitempty"`
 	Value  string `json:"value,omitempty"`
 	Source string `json:"source,omitempty"`
+	// Override says how a message that was withheld may be sent nevertheless (none,
+	// confirm, justify); Notices are the policy tips for its sender.
+	Override string   `json:"override,omitempty"`
+	Notices  []string `json:"notices,omitempty"`
 	// RetryAfterMS is in milliseconds; zero says nothing about trying again.
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }
@@ -64,6 +68,10 @@ const (
 	CodeGlare           = "glare"              // 409, as SIP 491: RetryAfterMS or Call is set
 	CodeMethod          = "method-not-allowed" // 405
 	CodeMedia           = "media-refused"      // 422: the media processor has not taken the offer
+	CodeBlocked         = "message-blocked"    // 403: data loss prevention; Rule and Notices are set
+	CodeWithheld        = "message-withheld"   // 409: as blocked, but Override says how to send it
+	CodeDeleted         = "message-deleted"    // 410
+	CodeUnreadable      = "keys-revoked"       // 503: the organisation's keys are revoked, or it has none
 	CodeTimeout         = "timeout"            // 408: the body came too slowly
 	CodeRequestTooOld   = "request-too-old"    // 412: too late to be sent again
 	CodeTooLarge        = "too-large"          // 413
@@ -93,6 +101,10 @@ var statusOf = map[string]int{
 	CodeGlare:           http.StatusConflict,
 	CodeMethod:          http.StatusMethodNotAllowed,
 	CodeMedia:           http.StatusUnprocessableEntity,
+	CodeBlocked:         http.StatusForbidden,
+	CodeWithheld:        http.StatusConflict,
+	CodeDeleted:         http.StatusGone,
+	CodeUnreadable:      http.StatusServiceUnavailable,
 	CodeTimeout:         http.StatusRequestTimeout,
 	CodeRequestTooOld:   http.StatusPreconditionFailed,
 	CodeTooLarge:        http.StatusRequestEntityTooLarge,

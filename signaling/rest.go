@@ -74,7 +74,7 @@ func (c *Controller) routes() http.Handler {
 		{"/v1/calls/{id}/description", map[string]http.HandlerFunc{"POST": c.postDescription}},
 		{"/v1/calls/{id}/hangup", map[string]http.HandlerFunc{"POST": c.postHangup}},
 		{"/v1/calls/{id}/telemetry", map[string]http.HandlerFunc{"POST": c.postTelemetry}},
-	}, c.conferenceRoutes()...) {
+	}, slices.Concat(c.conferenceRoutes(), c.chatRoutes())...) {
 		var methods []string
 		for method, handler := range r.methods {
 			mux.HandleFunc(method+" "+r.path, handler)

@@ -49,7 +49,8 @@ type user struct {
 	turn turn
 	// conferences are those that the user is present in or waits for.
 	conferences []*conference
-	joins       joins
+	// joins are those that did not let the user in, writes what they write in chats.
+	joins, writes budget
 }
 
 func newUser(u User, queue int, rand io.Reader) (*user, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/callpath/callpath/signaling/meeting/policy"
@@ -15,6 +16,9 @@ const ScopeVoIP = "voip"
 
 // ScopeChat is the scope that everything about chats needs.
 const ScopeChat = "chat"
+
+// anyScope is for the notifications, which are of calls, meetings and chats.
+const anyScope = ScopeVoIP + " " + ScopeChat
 
 // Verifier knows what a bearer token is, in place of the shared secrets and
 // opaque tokens of the controller's own. Package identity has one; a Verifier may
@@ -57,6 +61,11 @@ type Bearer struct {
 	Expires time.Time
 }
 
+func (b *Bearer) has(scope string) bool { return slices.Contains(b.Scopes, scope) }
+
+// calls says whether a grant is good for calls, and not for chats only.
+func (g *grant) calls() bool { return g.bearer == nil || g.bearer.has(ScopeVoIP) }
+
 // verify asks Config.Verifier. It is done before the lock is taken.
 func (c *Controller) verify(r *http.Request, token string) (*Bearer, string) {
 	if c.cfg.Verifier == nil || token == "" {
@@ -75,7 +84,8 @@ func (c *Controller) verify(r *http.Request, token string) (*Bearer, string) {
 }
 
 // grant turns a token into a grant, or into a refusal with why for the audit. b
-// and why are what verify returned; a verified token must have scope. c.mu is held.
+// and why are what verify returned; a verified token must have
+// one of the scopes. c.mu is held.
 func (c *Controller) grant(token, scope string, b *Bearer, why string) (*grant, string, *Problem) {
 	var g *grant
 	switch {
@@ -84,7 +94,7 @@ func (c *Controller) grant(token, scope string, b *Bearer, why string) (*grant, 
 	case c.cfg.Verifier == nil:
 		g, why = c.tokens.check(token, c.cfg.Now())
 	case b == nil:
-	case !slices.Contains(b.Scopes, scope):
+	case !slices.ContainsFunc(strings.Fields(scope), b.has):
 		why = "the token lacks the scope " + scope
 		return nil, why, problem(CodeScope, "%s", why)
 	default:

@@ -88,7 +88,7 @@ func (c *Controller) getNotifications(w http.ResponseWriter, r *http.Request) {
 	if token == "" {
 		token = subprotocolToken(r.Header)
 	}
-	by, ok := c.authenticate(w, r, token)
+	by, ok := c.authenticateFor(w, r, token, anyScope)
 	if !ok {
 		return
 	}
