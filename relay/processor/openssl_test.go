@@ -196,4 +196,3 @@ func TestHandshakesAreRefused(t *testing.T) {
 		})
 	}
 }
-
