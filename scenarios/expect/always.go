@@ -14,13 +14,16 @@ import (
 // taken. Where the scenario says something
 // of its own on the same matter, that takes the place of the rule.
 func always(s *language.Scenario, r *result.Run) []result.Expectation {
-	if !s.MustConnect() {
+	if !s.MustConnect() && !s.Conference() {
 		return nil
 	}
 	var checks []result.Expectation
 	for _, p := range s.Participants {
 		said := []language.ParticipantExpect{s.Expect.Each, s.Expect.Participants[p.Name]}
 		about := find(r, p.Name)
+		if s.Conference() && !received(about) {
+			continue // it waited, or was alone; who was to hear whom is said
+		}
 		for _, rule := range participantAlways {
 			if !slices.ContainsFunc(said, rule.stated) {
 				checks = append(checks, rule.check(about).expectation("always."+rule.key, p.Name, 0))
@@ -28,7 +31,7 @@ func always(s *language.Scenario, r *result.Run) []result.Expectation {
 		}
 	}
 	for _, rule := range runAlways {
-		if !rule.stated(s.Expect) {
+		if !rule.stated(s.Expect) && (rule.key != "processor-allocated" || s.Conference()) {
 			checks = append(checks, rule.check(r).expectation("always."+rule.key, "", 0))
 		}
 	}
@@ -67,6 +70,11 @@ var runAlways = []rule[language.Expect, result.Run]{
 		check:  noPlaintext,
 	},
 	{
+		key:    "processor-allocated",
+		stated: func(e language.Expect) bool { return e.ProcessorAllocated != nil },
+		check:  noAllocation,
+	},
+	{
 		key:    "violations",
 		stated: func(e language.Expect) bool { return e.Violations != nil },
 		check:  func(r *result.Run) outcome { return violations(0, r) },
@@ -88,6 +96,12 @@ func stepsTaken(r *result.Run) outcome {
 		return outcome{wanted: "every step", seen: "stopped at " + r.NotTaken}
 	}
 	return outcome{wanted: "every step", seen: "every step", met: true}
+}
+
+// noAllocation is met by a media processor that never was a client of the relay.
+func noAllocation(r *result.Run) outcome {
+	f := processorAllocated(r)
+	return outcome{wanted: "no", seen: yesNo(f.is) + " (" + f.why + ")", met: !f.is}
 }
 
 // noPlaintext is met by a relay that had nothing to relay, but not by one whose

@@ -30,6 +30,7 @@ func Check(s *language.Scenario, r *result.Run) []result.Expectation {
 			checks = append(checks, o.expectation(path, "", line(path)))
 		}
 	}
+	checks = append(checks, conference(s, r)...)
 	for _, p := range s.Participants {
 		own := s.Expect.Participants[p.Name]
 		seen := find(r, p.Name)

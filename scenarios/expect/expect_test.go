@@ -49,6 +49,7 @@ func goodRun() *result.Run {
 			},
 		},
 		Restarts: 1, Gap: ms(120),
+		Joined: true, Rejoins: 1, Processor: "processor", Hears: []string{"carol", "bob"}, Sees: []string{"carol"}, Slides: []string{"dave"},
 	}
 	bob := alice
 	bob.Name, bob.Host = "bob", "bob-pc"
@@ -65,6 +66,8 @@ func goodRun() *result.Run {
 			Packets: 600, Searched: 550, Payloads: map[string]uint64{"stun": 50, "srtp": 550},
 			Refusals: []string{"CreatePermission 403: peer 10.0.0.1 is denied by rule private"},
 		},
+		Processors: []result.Processor{{Host: "processor", Joins: 2, PacketsIn: 400, PacketsOut: 400}},
+		Lobby:      &result.Lobby{Waited: []string{"dave"}},
 	}
 }
 
@@ -154,6 +157,51 @@ var kinds = []struct {
 		key: "relay-refused", state: func(e *language.Expect) { e.RelayRefused = "403" },
 		wanted: `something with "403"`, seen: "CreatePermission 403: peer 10.0.0.1 is denied by rule private",
 		spoil: map[string]func(*result.Run){"Allocate 486": func(r *result.Run) { r.Relay.Refusals = []string{"Allocate 486"} }},
+	},
+	{
+		key: "processor-allocated", state: func(e *language.Expect) { e.ProcessorAllocated = ptr(false) },
+		wanted: "no", seen: "no (0 packets of TURN at the media processor)",
+		spoil: map[string]func(*result.Run){
+			"yes (3 packets of TURN at the media processor)": func(r *result.Run) { r.Processors[0].TURN = 3 },
+			"nothing seen": func(r *result.Run) { r.Processors[0].PacketsIn = 0 },
+		},
+	},
+	{
+		key: "processor-used", state: func(e *language.Expect) { e.ProcessorUsed = ptr(true) },
+		wanted: "yes", seen: "yes (400 packets)",
+		spoil: map[string]func(*result.Run){"no (0 packets)": func(r *result.Run) { r.Processors[0].PacketsIn = 0 }},
+	},
+	{
+		key: "lobby-crossed", state: func(e *language.Expect) { e.LobbyCrossed = ptr(false) },
+		wanted: "no", seen: "no (dave waited; 0 packets of media and 0 messages of a chat meanwhile)",
+		spoil: map[string]func(*result.Run){
+			"yes (dave waited; 2 packets of media and 0 messages of a chat meanwhile)": func(r *result.Run) { r.Lobby.Media = 2 },
+			"yes (dave waited; 0 packets of media and 1 messages of a chat meanwhile)": func(r *result.Run) { r.Lobby.Messages = 1 },
+			"nothing seen": func(r *result.Run) { r.Lobby.Waited = nil },
+		},
+	},
+	{
+		key: "processor", state: func(e *language.Expect) { e.Each.Processor = "processor" }, wanted: "processor", seen: "processor",
+		spoil: map[string]func(*result.Run){"processor-2": all(func(p *result.Participant) { p.Processor = "processor-2" })},
+	},
+	{
+		key: "hears", state: func(e *language.Expect) { e.Each.Hears = []string{"bob", "carol"} }, wanted: "bob, carol", seen: "bob, carol",
+		spoil: map[string]func(*result.Run){
+			"bob":              all(func(p *result.Participant) { p.Hears = []string{"bob"} }),
+			"bob, carol, dave": all(func(p *result.Participant) { p.Hears = []string{"dave", "bob", "carol"} }),
+		},
+	},
+	{
+		key: "sees", state: func(e *language.Expect) { e.Each.Sees = []string{"carol"} }, wanted: "carol", seen: "carol",
+		spoil: map[string]func(*result.Run){"nobody": all(func(p *result.Participant) { p.Sees = nil })},
+	},
+	{
+		key: "slides", state: func(e *language.Expect) { e.Each.Slides = []string{"dave"} }, wanted: "dave", seen: "dave",
+		spoil: map[string]func(*result.Run){"nobody": all(func(p *result.Participant) { p.Slides = nil })},
+	},
+	{
+		key: "rejoins", state: func(e *language.Expect) { e.Each.Rejoins = at(1) }, wanted: "1", seen: "1",
+		spoil: map[string]func(*result.Run){"2": all(func(p *result.Participant) { p.Rejoins = 2 })},
 	},
 	{
 		key: "relay-unused", state: func(e *language.Expect) { e.RelayUnused = ptr(false) },

@@ -147,6 +147,30 @@ func flowSet[E, S any](key string, wanted func(*E) []topology.Flow, seen func(*S
 	}}
 }
 
+// nameSet wants the same names, in any order: no more and no fewer. An empty list
+// wants nobody, which only a participant that is known can meet.
+func nameSet(key string, wanted func(*one) []string, saw func(*seen) []string) row[one, seen] {
+	return row[one, seen]{key, func(e *one, p *seen) (outcome, bool) {
+		w := wanted(e)
+		if w == nil {
+			return outcome{}, false
+		}
+		if p.Name == "" {
+			return nothing(nameText(w)), true
+		}
+		v := saw(p)
+		return outcome{wanted: nameText(w), seen: nameText(v), met: nameText(w) == nameText(v)}, true
+	}}
+}
+
+// nameText writes a set of names in a fixed order.
+func nameText(names []string) string {
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(names))), ", ")
+}
+
 // flowText writes a set of flows in a fixed order.
 func flowText(flows []topology.Flow) string {
 	if len(flows) == 0 {

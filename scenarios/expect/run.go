@@ -33,6 +33,15 @@ var runRows = []row[whole, result.Run]{
 	truth("relay-unused",
 		func(e *whole) *bool { return e.RelayUnused },
 		relayUnused),
+	truth("processor-allocated",
+		func(e *whole) *bool { return e.ProcessorAllocated },
+		processorAllocated),
+	truth("processor-used",
+		func(e *whole) *bool { return e.ProcessorUsed },
+		processorUsed),
+	truth("lobby-crossed",
+		func(e *whole) *bool { return e.LobbyCrossed },
+		lobbyCrossed),
 	{"violations", checkViolations},
 }
 

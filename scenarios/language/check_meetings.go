@@ -49,7 +49,7 @@ func (c *checker) checkConference(n *topology.Network) {
 	for i := range c.s.Steps {
 		c.checkConferenceStep(fmt.Sprintf("steps[%d]", i), &c.s.Steps[i], state, n)
 	}
-	if n != nil && c.s.MediaFlows() && len(n.HostsWith(topology.MediaProcessor)) == 0 {
+	if n != nil && len(n.HostsWith(topology.MediaProcessor)) == 0 {
 		c.report("topology", fmt.Sprintf("the network has no host with the role %s", topology.MediaProcessor))
 	}
 	c.checkWaits(state.waited)

@@ -81,6 +81,12 @@ func lines(d *document.Document) map[string]int {
 	for _, name := range d.Keys("expect.participants") {
 		add("expect.participants." + name)
 	}
+	for _, list := range []string{"expect.meetings", "expect.messages"} {
+		for _, name := range d.Keys(list) {
+			add(list + "." + name)
+			add(list + "." + name + ".people")
+		}
+	}
 	return found
 }
 

@@ -20,12 +20,16 @@ type Ledger struct {
 
 	mu      sync.RWMutex
 	streams map[uint32]*Stream
+
+	// marks has who sent each marked content; see Origin.
+	marking sync.RWMutex
+	marks   map[uint64][]*Stream
 }
 
 // NewLedger returns an empty ledger. onSend, when not nil, is told of each payload
 // before it is sent and encrypted; the slice is valid only during the call.
 func NewLedger(onSend func(payload []byte)) *Ledger {
-	return &Ledger{seed: maphash.MakeSeed(), onSend: onSend, streams: map[uint32]*Stream{}}
+	return &Ledger{seed: maphash.MakeSeed(), onSend: onSend, streams: map[uint32]*Stream{}, marks: map[uint64][]*Stream{}}
 }
 
 // Stream is what one sender sent with one SSRC. It is safe for concurrent use.
@@ -33,6 +37,8 @@ type Stream struct {
 	ledger *Ledger
 	sender string
 	codec  Codec
+	kind   string // Audio, Video or Slides
+	crowd  bool   // its contents go into Ledger.marks
 
 	mu    sync.Mutex
 	sent  Sent
@@ -56,12 +62,15 @@ type Sent struct {
 // Open begins a stream. The error says that the SSRC is in use: RFC 3550, section
 // 8, has senders choose another then.
 func (l *Ledger) Open(sender string, codec Codec, ssrc uint32) (*Stream, error) {
+	return l.open(&Stream{ledger: l, sender: sender, codec: codec}, ssrc)
+}
+
+func (l *Ledger) open(s *Stream, ssrc uint32) (*Stream, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if other := l.streams[ssrc]; other != nil {
-		return nil, fmt.Errorf("media: SSRC %d of %s is %s's already", ssrc, sender, other.sender)
+		return nil, fmt.Errorf("media: SSRC %d of %s is %s's already", ssrc, s.sender, other.sender)
 	}
-	s := &Stream{ledger: l, sender: sender, codec: codec}
 	l.streams[ssrc] = s
 	return s, nil
 }
@@ -72,6 +81,9 @@ func (s *Stream) Send(p *rtp.Packet) {
 	sum := maphash.Bytes(s.ledger.seed, p.Payload)
 	if s.ledger.onSend != nil {
 		s.ledger.onSend(p.Payload)
+	}
+	if s.crowd {
+		s.enter(p.Payload)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,11 +126,13 @@ const (
 	// Old is of a stream of the right sender, but older than the ledger
 	// remembers.
 	Old
+	// Mixed is of a media processor that mixed what several sent.
+	Mixed
 )
 
 // String is the verdict in a word.
 func (v Verdict) String() string {
-	return [...]string{"intact", "corrupt", "misdirected", "unknown", "old"}[v]
+	return [...]string{"intact", "corrupt", "misdirected", "unknown", "old", "mixed"}[v]
 }
 
 // Comparer holds what arrives at one participant against what the other side

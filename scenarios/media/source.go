@@ -39,6 +39,10 @@ type Source struct {
 	next   int
 	phase  float64 // of PCMU
 	sample uint64  // of PCMU
+	// Of Mark: whether, whose, and how many frames there have been.
+	marked     bool
+	ssrc       uint32
+	signatures uint32
 }
 
 // NewSource opens a codec's media. Sources whose seeds follow each other begin at
@@ -81,11 +85,11 @@ func (s *Source) Next() Frame {
 		samples := int(s.format.Samples(audioFrame))
 		data := voice(s.phase, s.sample, samples)
 		s.sample += uint64(samples)
-		return Frame{Data: data, Duration: audioFrame, Key: true}
+		return s.signed(Frame{Data: data, Duration: audioFrame, Key: true})
 	}
 	frame := s.frames[s.next]
 	s.next = (s.next + 1) % len(s.frames)
-	return frame
+	return s.signed(frame)
 }
 
 // Silence takes the place of a frame of audio while its sender is mute. ok is
@@ -95,10 +99,10 @@ func (s *Source) Silence() (frame Frame, ok bool) {
 	case Opus:
 		// RFC 6716, section 3.1: one fullband CELT frame of 20 ms, mono, whose
 		// first symbol says silence.
-		return Frame{Data: []byte{0xf8, 0xff, 0xfe}, Duration: audioFrame, Key: true}, true
+		return s.signed(Frame{Data: []byte{0xf8, 0xff, 0xfe}, Duration: audioFrame, Key: true}), true
 	case PCMU:
 		data := bytes.Repeat([]byte{pcmuSilence}, int(s.format.Samples(audioFrame)))
-		return Frame{Data: data, Duration: audioFrame, Key: true}, true
+		return s.signed(Frame{Data: data, Duration: audioFrame, Key: true}), true
 	}
 	return Frame{}, false
 }

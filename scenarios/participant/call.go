@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/callpath/callpath/scenarios/participant/endpoint"
-	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/signaling"
 )
 
@@ -21,12 +20,7 @@ func (p *Participant) Call(ctx context.Context, callee string) error {
 	if err != nil {
 		return err
 	}
-	var resolved *result.Step
-	p.change(func() { resolved, p.resolved = p.resolved, nil })
-	if resolved != nil {
-		resolved.Number = result.Number(resolved.Name)
-		p.cfg.OnStep(*resolved)
-	}
+	p.resolvedFirst()
 	if err := p.dial(ctx, s); err != nil {
 		s.end(err.Error())
 		return err

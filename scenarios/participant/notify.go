@@ -30,6 +30,11 @@ func (p *Participant) read() {
 // notified handles one notification. Only what begins a negotiation waits for its
 // turn: the answer that ends one must always get through.
 func (p *Participant) notified(n signaling.Notification) error {
+	if n.Meeting != "" || n.Thread != "" {
+		p.heed(n)
+		p.cfg.OnNotification(n)
+		return nil
+	}
 	switch n.Type {
 	case signaling.NotifyInvite:
 		p.change(func() { p.invite = &n })

@@ -51,6 +51,12 @@ type Config struct {
 	// Start is the beginning of the run, to which times in results refer; now
 	// when zero.
 	Start time.Time
+	// Conference says how many of each kind of media the participant takes at once
+	// from a media processor.
+	Conference endpoint.Conference
+	// OnNotification, when not nil, gets each notification of meetings, groups and
+	// chats, in order, after the participant has heeded it. It must return soon.
+	OnNotification func(signaling.Notification)
 	// OnStep is told of the documented steps that the participant itself does:
 	// resolve, allocate-caller or -callee, checks and telemetry, without flows.
 	// It is called from several goroutines, and must return soon.
@@ -83,6 +89,8 @@ type Participant struct {
 	invite   *signaling.Notification // the last one that was not taken yet
 	session  *session                // the call, also after its end; nil before
 	muted    bool
+	joined   *conference   // the meeting or group that it is in, or waits to get into
+	broken   chan struct{} // holds one token when the media of a conference is lost
 }
 
 // New checks cfg; it opens no connection.
@@ -90,6 +98,9 @@ func New(cfg Config) (*Participant, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.Start.IsZero() {
 		cfg.Start = time.Now()
+	}
+	if cfg.OnNotification == nil {
+		cfg.OnNotification = func(signaling.Notification) {}
 	}
 	if cfg.OnStep == nil {
 		cfg.OnStep = func(result.Step) {}
@@ -123,7 +134,7 @@ func newOn(cfg Config, machine endpoint.Machine) (*Participant, error) {
 	}
 	p := &Participant{
 		cfg: cfg, log: cfg.Log, machine: machine, client: client,
-		turn: make(chan struct{}, 1), changed: make(chan struct{}),
+		turn: make(chan struct{}, 1), changed: make(chan struct{}), broken: make(chan struct{}, 1),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
@@ -188,11 +199,18 @@ func (p *Participant) open(ctx context.Context, s *session, servers []signaling.
 		Events:   s,
 		Log:      p.log,
 	}
+	if s.conference != nil {
+		cfg.Conference = &p.cfg.Conference
+	}
 	if p.cfg.Spec.DTLS.Stack == "v2" {
 		return older.New(ctx, cfg)
 	}
 	return modern.New(ctx, cfg)
 }
+
+// Signaling is the participant's connection to the controller, for what it does in
+// meetings beside joining and leaving.
+func (p *Participant) Signaling() *signaling.Client { return p.client }
 
 // SignIn looks the controller's name up, signs in and connects the notifications:
 // from then on the user can be called.

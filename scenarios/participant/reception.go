@@ -1,6 +1,7 @@
 package participant
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -24,13 +25,14 @@ const pictureRequest = 500 * time.Millisecond
 
 // reception measures what a session receives.
 type reception struct {
-	s        *session
-	comparer *media.Comparer
-	requests chan uint32 // SSRCs whose picture is lost
+	p        *Participant
+	comparer *media.Comparer // nil in a conference
+	requests chan uint32     // SSRCs whose picture is lost
 	done     chan struct{}
 	finished sync.Once
 
 	mu       sync.Mutex
+	s        *session // the one whose endpoint receives
 	expected []string // kinds; nil until the other side has described itself
 	streams  []*stream
 	end      time.Time // zero until the call has ended
@@ -39,13 +41,18 @@ type reception struct {
 	// stunTotal is the sum of stunCount round-trip times of checks.
 	stunTotal time.Duration
 	stunCount int
+	// heard counts the packets of each origin in a conference.
+	heard map[media.Origin]uint64
 }
 
 func newReception(s *session) *reception {
-	return &reception{
-		s: s, comparer: s.p.cfg.Ledger.Comparer(s.peer),
-		requests: make(chan uint32, 8), done: make(chan struct{}),
+	r := &reception{
+		p: s.p, s: s, requests: make(chan uint32, 8), done: make(chan struct{}), heard: map[media.Origin]uint64{},
 	}
+	if s.conference == nil {
+		r.comparer = s.p.cfg.Ledger.Comparer(s.peer)
+	}
+	return r
 }
 
 // expect says which kinds of media the other side sends; the first time counts.
@@ -76,7 +83,7 @@ func (r *reception) complete() (met bool, missing []string) {
 
 // packet takes one received packet.
 func (r *reception) packet(f media.Format, p *rtp.Packet, arrived time.Time) {
-	verdict := r.comparer.Compare(p)
+	verdict, origins := r.judge(f, p)
 	r.mu.Lock()
 	s := r.stream(f, p.SSRC)
 	if s == nil || !r.end.IsZero() {
@@ -85,15 +92,16 @@ func (r *reception) packet(f media.Format, p *rtp.Packet, arrived time.Time) {
 	}
 	before := s.intact
 	s.add(p, verdict, arrived)
+	news := r.note(s, origins)
 	if !r.last.IsZero() {
 		r.gap = max(r.gap, arrived.Sub(r.last))
 	}
 	r.last = arrived
-	first := before == 0 && s.intact == 1
+	first := before == 0 && s.intact == 1 || news
 	lost := s.lostPicture(arrived)
 	r.mu.Unlock()
 	if first {
-		r.s.p.change(func() {})
+		r.p.change(func() {})
 	}
 	if lost {
 		select {
@@ -110,9 +118,9 @@ func (r *reception) stream(f media.Format, ssrc uint32) *stream {
 			return s
 		}
 	}
-	s, err := newStream(f, ssrc, r.s.p.cfg.Start)
+	s, err := newStream(f, ssrc, r.p.cfg.Start)
 	if err != nil {
-		r.s.p.log.Error("participant.stream_unmeasured", slog.String("error", err.Error()))
+		r.p.log.Error("participant.stream_unmeasured", slog.String("error", err.Error()))
 		return nil
 	}
 	r.streams = append(r.streams, s)
@@ -166,15 +174,15 @@ func (r *reception) openGap(now time.Time) time.Duration {
 
 func (r *reception) close() { r.finished.Do(func() { close(r.done) }) }
 
-// watch reads the checks' round trip at each interval and asks for key frames,
-// until the reception is closed.
-func (r *reception) watch() {
+// watch reads the checks' round trip of a session at each interval and asks for key
+// frames, until ctx ends or the reception is closed.
+func (r *reception) watch(ctx context.Context, s *session) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			stats := r.s.endpoint.Stats()
+			stats := s.endpoint.Stats()
 			r.mu.Lock()
 			if stats.RTT > 0 {
 				r.stunTotal += stats.RTT
@@ -184,7 +192,9 @@ func (r *reception) watch() {
 		case ssrc := <-r.requests:
 			// Lost like any packet when there is no path; the next one is sent
 			// when its time has come.
-			_ = r.s.endpoint.Control(&rtcp.PictureLossIndication{MediaSSRC: ssrc})
+			_ = s.endpoint.Control(&rtcp.PictureLossIndication{MediaSSRC: ssrc})
+		case <-ctx.Done():
+			return
 		case <-r.done:
 			return
 		}
@@ -212,11 +222,16 @@ func (r *reception) result(out *result.Participant) {
 		// agents' own work delays the answers.
 		one := result.Stream{STUNRTT: result.Duration(r.stunTotal / time.Duration(max(r.stunCount, 1)))}
 		s.fill(&one)
-		if sender, _, sent, ok := r.s.p.cfg.Ledger.Sent(s.ssrc); ok {
+		if sender, _, sent, ok := r.p.cfg.Ledger.Sent(s.ssrc); ok {
 			one.From, one.Sent = sender, sent.Packets
+		}
+		if r.comparer == nil {
+			one.From, one.Sent = strings.Join(s.from, ", "), 0
+			one.Slot = r.s.slots[s.ssrc]
 		}
 		out.Streams = append(out.Streams, one)
 		series = append(series, s.sampler.Samples(now))
 	}
 	out.Series = combine(series)
+	r.others(out)
 }

@@ -50,6 +50,9 @@ func (p *Participant) RestartICE(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.conference != nil {
+		return p.restartConference(ctx, s)
+	}
 	return p.renegotiate(ctx, s, true)
 }
 

@@ -54,7 +54,7 @@ func (p *Participant) Result() result.Participant {
 	}
 	local, remote := s.selected[0], s.selected[1]
 	chosen := s.chosen
-	out.Restarts = s.restarts
+	out.Restarts, out.Rejoins, out.Joined = s.restarts, s.rejoins, s.conference != nil && s.everUp
 	p.mu.Unlock()
 	if chosen {
 		out.Pair = [2]string{local.Type, remote.Type}

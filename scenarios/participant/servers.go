@@ -32,6 +32,11 @@ func (p *Participant) servers(ctx context.Context, call string) ([]signaling.ICE
 	if err != nil {
 		return nil, fmt.Errorf("ICE servers of %s: %w", p.cfg.User, err)
 	}
+	return p.reduce(ctx, list)
+}
+
+// reduce is servers for a list that the controller has given.
+func (p *Participant) reduce(ctx context.Context, list []signaling.ICEServer) ([]signaling.ICEServer, error) {
 	out := make([]signaling.ICEServer, 0, len(list))
 	overUDP := false
 	for _, s := range list {

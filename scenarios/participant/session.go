@@ -22,6 +22,8 @@ type session struct {
 	p      *Participant
 	peer   string
 	caller bool
+	// conference is set when the other side is a media processor.
+	conference *conference
 
 	endpoint     endpoint.Endpoint // set once, before anything is sent
 	outbox       *outbox
@@ -47,6 +49,11 @@ type session struct {
 	selected [2]negotiation.Candidate
 	chosen   bool // selected is set
 	restarts int
+	rejoins  int
+	// Of a conference: the m-line of each SSRC, and the media processor's
+	// certificate.
+	slots             map[uint32]string
+	remoteFingerprint string
 
 	closing  sync.Once
 	closeErr error
@@ -76,14 +83,20 @@ func (p *Participant) begin(peer string, caller bool) (*session, error) {
 // close ends the media and the endpoint and waits for their goroutines.
 func (s *session) close() error {
 	s.closing.Do(func() {
-		s.outbox.close()
 		s.reception.close() // its watch is one of the transmission's goroutines
-		s.transmission.close()
-		if s.endpoint != nil {
-			s.closeErr = s.endpoint.Close()
-		}
+		s.closeErr = s.retire()
 	})
 	return s.closeErr
+}
+
+// retire is close without the reception, which goes on with another session.
+func (s *session) retire() error {
+	s.outbox.close()
+	s.transmission.close()
+	if s.endpoint != nil {
+		return s.endpoint.Close()
+	}
+	return nil
 }
 
 // end notes the end of the call, once, and stops the media.
@@ -117,7 +130,10 @@ func (s *session) Candidate(c signaling.Candidate) {
 	}
 	if s.outbox.add(c) {
 		name, to := result.StepAllocateCallee, s.outbox.relayName()
-		if s.caller {
+		switch {
+		case s.conference != nil:
+			name = stepAllocate
+		case s.caller:
 			name = result.StepAllocateCaller
 		}
 		s.p.step(name, to, "relayed address "+candidateAddress(c.Candidate))
@@ -152,6 +168,9 @@ func (s *session) State(state endpoint.State, reason string) {
 	})
 	if state == endpoint.Connected {
 		s.transmission.start()
+	}
+	if s.conference != nil && (state == endpoint.Disconnected || state == endpoint.Failed) {
+		s.p.mediaLost()
 	}
 }
 

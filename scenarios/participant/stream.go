@@ -1,6 +1,7 @@
 package participant
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/pion/rtp"
@@ -18,6 +19,9 @@ type stream struct {
 	sampler *quality.Sampler
 	intact  uint64
 	corrupt uint64
+	mixed   uint64
+	from    []string // in a conference, those whose packets it brought
+	kind    string   // in a conference, that of the last one
 
 	pictures  *pictures // video only
 	requested time.Time // of the last request for a key frame
@@ -41,6 +45,8 @@ func (s *stream) add(p *rtp.Packet, verdict media.Verdict, arrived time.Time) {
 		s.intact++
 	case media.Corrupt, media.Misdirected, media.Unknown:
 		s.corrupt++
+	case media.Mixed:
+		s.mixed++ // there is nothing to compare with
 	}
 	s.sampler.Packet(arrived, &p.Header, len(p.Payload))
 	if s.pictures != nil {
@@ -63,7 +69,7 @@ func (s *stream) lostPicture(now time.Time) bool {
 // fill writes the stream's figures.
 func (s *stream) fill(out *result.Stream) {
 	s.sampler.Fill(out)
-	out.Kind, out.Codec, out.SSRC = s.format.Kind, string(s.format.Codec), s.ssrc
+	out.Kind, out.Codec, out.SSRC = cmp.Or(s.kind, s.format.Kind), string(s.format.Codec), s.ssrc
 	out.Intact, out.Corrupt = s.intact, s.corrupt
 }
 

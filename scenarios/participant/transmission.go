@@ -53,7 +53,7 @@ func (t *transmission) start() {
 			}
 		}
 	})
-	t.running.Go(t.s.reception.watch)
+	t.running.Go(func() { t.s.reception.watch(t.ctx, t.s) })
 }
 
 // beside runs something that ends with the call.
@@ -98,7 +98,7 @@ func (t *transmission) send(sender endpoint.Sender) {
 	source, err := media.NewSource(format.Codec, seed)
 	if err == nil {
 		var stream *media.Stream
-		if stream, err = t.s.p.cfg.Ledger.Open(t.s.p.cfg.User, format.Codec, sender.SSRC()); err == nil {
+		if stream, err = t.open(sender, source); err == nil {
 			packetizer := media.NewPacketizer(format, sender.SSRC(), sender.PayloadType(), seed)
 			t.pace(&pacer{t: t, sender: sender, source: source, stream: stream, packetizer: packetizer})
 			return
@@ -106,6 +106,17 @@ func (t *transmission) send(sender endpoint.Sender) {
 	}
 	t.s.p.log.Error("participant.send_failed", slog.String("codec", string(format.Codec)), slog.String("error", err.Error()))
 	t.s.p.cfg.Recorder.Failure("srtp", err.Error())
+}
+
+// open enters a stream in the ledger; in a conference its frames are marked, because
+// its packets reach the others under another number.
+func (t *transmission) open(sender endpoint.Sender, source *media.Source) (*media.Stream, error) {
+	ledger, user, format, ssrc := t.s.p.cfg.Ledger, t.s.p.cfg.User, sender.Format(), sender.SSRC()
+	if t.s.conference == nil {
+		return ledger.Open(user, format.Codec, ssrc)
+	}
+	source.Mark(ssrc)
+	return ledger.OpenMarked(user, format.Kind, format.Codec, ssrc)
 }
 
 // pacer is one stream that is sent.

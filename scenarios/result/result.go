@@ -31,6 +31,11 @@ type Run struct {
 	Legs         []Leg         `json:"legs"`
 	Participants []Participant `json:"participants"`
 	Relay        Relay         `json:"relay"`
+	// Meetings, Messages, Processors and Lobby are those of a conference.
+	Meetings   []Meeting   `json:"meetings,omitempty"`
+	Messages   []Message   `json:"messages,omitempty"`
+	Processors []Processor `json:"processors,omitempty"`
+	Lobby      *Lobby      `json:"lobby,omitempty"`
 	// Violations are breaches of a principle that hold in every run: media in
 	// a VPN tunnel, plaintext media, an unverified fingerprint.
 	Violations []string      `json:"violations,omitempty"`
@@ -163,14 +168,28 @@ type Participant struct {
 	// after the first packet, outside of hold and mute.
 	Restarts int      `json:"restarts"`
 	Gap      Duration `json:"gap,omitempty"`
+	// Joined is true for who has negotiated media with a media processor, Rejoins
+	// counts how often it did so again because its media had failed, and Processor
+	// is the host of the first.
+	Joined    bool   `json:"joined,omitempty"`
+	Rejoins   int    `json:"rejoins,omitempty"`
+	Processor string `json:"processor,omitempty"`
+	// Hears, Sees and Slides are those whose audio, video and shared screen it
+	// received intact, sorted.
+	Hears  []string `json:"hears,omitempty"`
+	Sees   []string `json:"sees,omitempty"`
+	Slides []string `json:"slides,omitempty"`
 }
 
 // Stream is one received media stream with its quality.
 type Stream struct {
-	Kind  string `json:"kind"`  // audio or video
+	Kind  string `json:"kind"`  // audio, video or, in a conference, slides
 	Codec string `json:"codec"` // opus, pcmu, vp8, h264
 	SSRC  uint32 `json:"ssrc"`
-	From  string `json:"from"`
+	// From is who sent it; in a conference all who were on the slot, in order.
+	From string `json:"from"`
+	// Slot is the m-line of a conference on which it came.
+	Slot string `json:"slot,omitempty"`
 	// Sent and Received count packets; Intact those whose payload was compared
 	// and found equal to what was sent; Corrupt those that differed or were
 	// meant for another; Late and Lost are what is missing.

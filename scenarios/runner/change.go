@@ -133,6 +133,12 @@ func (r *run) change(ctx context.Context, c language.Change) error {
 			}
 		}
 		return nil
+	case c.Stop != nil:
+		return r.services.end(c.Stop.Host)
+	case c.Hang != nil:
+		return r.services.hang(c.Hang.Host)
+	case c.Start != nil:
+		return r.services.restart(r.internet.Network().Host(c.Start.Host))
 	}
 	return fmt.Errorf("%s: cannot be changed while the network runs", describe(c))
 }
@@ -155,6 +161,12 @@ func describe(c language.Change) string {
 		return fmt.Sprintf("%s: another NAT, mapping %s, filtering %s", c.NAT.Site, c.NAT.To.Mapping, c.NAT.To.Filtering)
 	case c.Move != nil:
 		return fmt.Sprintf("move %s to %s", c.Move.Host, c.Move.Site)
+	case c.Stop != nil:
+		return c.Stop.Host + " dies"
+	case c.Hang != nil:
+		return c.Hang.Host + " hangs"
+	case c.Start != nil:
+		return c.Start.Host + " starts"
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callpath/callpath/scenarios/language"
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/topology"
 )
@@ -26,11 +27,18 @@ func (r *run) gather(out *result.Run) {
 		seen := p.Result()
 		seen.Name, seen.Host, seen.Client = spec.Name, spec.Host, clientOf(spec)
 		seen.Negotiation = r.recorders[spec.Name].Tell()
-		r.path(&seen, legs)
+		if r.scenario.Conference() {
+			r.conferencePath(&seen, legs)
+		} else {
+			r.path(&seen, legs)
+		}
 		out.Participants = append(out.Participants, seen)
 	}
 	out.Steps = r.gatherSteps(legs)
 	r.services.gather(&out.Relay)
+	out.Processors = r.services.gatherProcessors(out.Network, legs)
+	out.Meetings, out.Messages, out.Lobby = r.book.gather()
+	r.gatherLobby(out.Lobby)
 	out.Call, out.NotTaken = r.outcome()
 	out.Violations = violations(out, legs)
 }
@@ -67,6 +75,36 @@ func addFlows(to, flows []topology.Flow) []topology.Flow {
 	}
 	slices.Sort(to)
 	return to
+}
+
+// conferencePath is path for a conference, in which each has a path of its own to the
+// media processor: it looks at the participant's own legs only.
+func (r *run) conferencePath(p *result.Participant, legs []leg) {
+	own := slices.DeleteFunc(slices.Clone(legs), func(l leg) bool { return l.From != p.Host && l.To != p.Host })
+	r.path(p, own)
+	if s := p.Negotiation.ICE.Selected; s != nil {
+		for _, h := range r.internet.Network().HostsWith(topology.MediaProcessor) {
+			if slices.Contains(h.Addresses, s.Remote.Address.Addr()) {
+				p.Processor = h.Name
+			}
+		}
+	}
+}
+
+// gatherLobby counts what packets say of those who waited.
+func (r *run) gatherLobby(l *result.Lobby) {
+	if l == nil {
+		return
+	}
+	for _, p := range r.scenario.Participants {
+		if slices.Contains(l.Waited, p.Name) {
+			l.Media += r.traffic.mediaDuring(p.Host, func(at time.Time) bool {
+				r.book.mu.Lock()
+				defer r.book.mu.Unlock()
+				return r.book.during(p.Name, at)
+			})
+		}
+	}
 }
 
 // stepTraffic says which packets a step is made of.
@@ -120,6 +158,10 @@ func (t *traffic) isRelay(l leg) bool {
 func (r *run) outcome() (result.Call, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.scenario.Conference() {
+		connects := slices.ContainsFunc(r.scenario.Steps, func(s language.Step) bool { return s.Connect != nil })
+		return r.call.conferenceOutcome(connects), r.call.notTaken
+	}
 	return r.call.outcome(len(r.participants)), r.call.notTaken
 }
 
@@ -153,6 +195,9 @@ func violations(out *result.Run, legs []leg) []string {
 	}
 	if n := out.Relay.Plaintext; n > 0 {
 		found = append(found, fmt.Sprintf("plaintext media in %d of %d packets that the relay relayed", n, out.Relay.Searched))
+	}
+	if l := out.Lobby; l != nil && l.Media+uint64(l.Messages) > 0 {
+		found = append(found, fmt.Sprintf("%d packets of media and %d messages of a chat reached or left people in a lobby", l.Media, l.Messages))
 	}
 	for _, p := range out.Participants {
 		flows := slices.ContainsFunc(p.Streams, func(s result.Stream) bool { return s.Received > 0 })

@@ -37,6 +37,10 @@ func (o *observers) Dropped(sim.Drop) {}
 // signaled turns the controller's events into the documented steps. It must not
 // call the controller.
 func (r *run) signaled(e signaling.Event) {
+	if e.Kind == signaling.EventMeeting {
+		r.book.happened(e)
+		return
+	}
 	step := result.Step{At: result.Duration(e.Time.Sub(r.started)), Carried: e.Carried}
 	switch {
 	case e.Kind == signaling.EventRequest && e.Request == callstate.Invite:

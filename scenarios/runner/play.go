@@ -73,6 +73,9 @@ func (r *run) step(ctx, watching context.Context, w *watch, step language.Step) 
 		r.own(step.Kind(), one.By, "")
 		return nil
 	}
+	if handled, err := r.conferenceStep(ctx, step); handled {
+		return err
+	}
 	switch {
 	case step.Call != nil:
 		r.mu.Lock()
@@ -216,6 +219,14 @@ func (r *run) finish(ctx context.Context, interrupted bool) {
 	r.mu.Lock()
 	from := r.call.from
 	r.mu.Unlock()
+	if r.scenario.Conference() {
+		r.book.close()
+		r.leaveAll(ctx)
+		if !interrupted {
+			_ = sleep(ctx, settle)
+		}
+		return
+	}
 	if from == "" {
 		return
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/callpath/callpath/scenarios/participant"
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/meeting/policy"
 	"github.com/callpath/callpath/topology"
 	"github.com/callpath/callpath/topology/sim"
 	"github.com/callpath/callpath/topology/sim/capture"
@@ -78,6 +79,7 @@ type run struct {
 	mu    sync.Mutex
 	steps []result.Step
 	call  callProgress
+	book  *book
 }
 
 // callProgress is what became of the call.
@@ -113,6 +115,7 @@ func Run(ctx context.Context, s *language.Scenario, options Options) *result.Run
 		participants: map[string]*participant.Participant{},
 		call:         callProgress{connected: map[string]time.Time{}},
 	}
+	r.book = newBook(r.started)
 	out := &result.Run{
 		Scenario: s.Name,
 		Title:    s.Title,
@@ -195,7 +198,11 @@ func (r *run) build(ctx context.Context, network *topology.Network) error {
 		}
 		config.users = append(config.users, signaling.User{
 			ID: p.Name, Name: p.Name, Client: clientOf(p), Secret: passwords[p.Name],
+			Kind: policy.Kind(p.Person), Groups: groupsOf(r.scenario, p.Name),
 		})
+	}
+	if config.policies, err = mergePolicies(signaling.Policies{}, r.scenario.Policies); err != nil {
+		return fmt.Errorf("policies: %w", err)
 	}
 	if r.services, err = startServices(ctx, config); err != nil {
 		return err
@@ -214,7 +221,10 @@ func (r *run) build(ctx context.Context, network *topology.Network) error {
 			Seed:      r.options.Seed + uint64(i),
 			Start:     r.started,
 			OnStep:    r.stepped,
-			Log:       r.log.With(slog.String("participant", p.Name)),
+
+			Conference:     r.slots(p),
+			OnNotification: func(n signaling.Notification) { r.notified(p.Name, n) },
+			Log:            r.log.With(slog.String("participant", p.Name)),
 		})
 		if err != nil {
 			return fmt.Errorf("participant %s: %w", p.Name, err)

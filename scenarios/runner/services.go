@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/signaling"
 	"github.com/callpath/callpath/signaling/authority"
+	"github.com/callpath/callpath/signaling/store"
 	"github.com/callpath/callpath/topology"
 	"github.com/callpath/callpath/topology/sim"
 )
@@ -46,14 +48,24 @@ const maxRefusals = 100
 
 // services are the provider's servers of one run.
 type services struct {
-	authority  *authority.Authority
-	relay      *turn.Server
-	controller *signaling.Controller
-	view       *negotiation.RelayView
-	traffic    *traffic
+	cfg       serviceConfig
+	authority *authority.Authority
+	view      *negotiation.RelayView
+	traffic   *traffic
+	store     *store.Memory // what the controller must find again
+	region    string        // the controller's
 
+	ctx     context.Context
 	stop    context.CancelFunc
 	serving sync.WaitGroup
+
+	// Of each role those that run, by host. One goroutine at a time starts and ends
+	// them, the one that plays; running guards the maps for who reads them.
+	running     sync.Mutex
+	relays      map[string]*relayService
+	processors  map[string]*processorService
+	controllers map[string]*controllerService
+	policies    signaling.Policies
 
 	mu       sync.Mutex
 	refusals []string
@@ -61,6 +73,7 @@ type services struct {
 	bytesOut uint64
 	packets  uint64
 	created  int
+	past     []result.Processor // what processors that have ended had counted
 }
 
 // serviceConfig is what the services of a run are made from.
@@ -71,12 +84,30 @@ type serviceConfig struct {
 	view     *negotiation.RelayView
 	secret   []byte
 	users    []signaling.User
+	policies signaling.Policies
 	onEvent  func(signaling.Event)
 	log      *slog.Logger
 }
 
+// relayService is a transport relay on its host.
+type relayService struct {
+	server *turn.Server
+	gate   *gate
+}
+
+// controllerService is a signaling controller on its host.
+type controllerService struct {
+	controller *signaling.Controller
+	gate       *gate
+	stop       context.CancelFunc
+	serving    sync.WaitGroup
+}
+
 func startServices(ctx context.Context, cfg serviceConfig) (_ *services, err error) {
-	s := &services{view: cfg.view, traffic: cfg.traffic}
+	s := &services{
+		cfg: cfg, view: cfg.view, traffic: cfg.traffic, store: &store.Memory{}, policies: cfg.policies,
+		relays: map[string]*relayService{}, processors: map[string]*processorService{}, controllers: map[string]*controllerService{},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -85,29 +116,94 @@ func startServices(ctx context.Context, cfg serviceConfig) (_ *services, err err
 	if s.authority, err = authority.New(authority.Config{}); err != nil {
 		return nil, err
 	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	relays := cfg.internet.Network().HostsWith(topology.TransportRelay)
-	if len(relays) > 0 {
-		if err := s.startRelay(ctx, cfg, relays[0]); err != nil {
-			return nil, fmt.Errorf("transport relay on %s: %w", relays[0].Name, err)
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	n := cfg.internet.Network()
+	if len(n.HostsWith(topology.SignalingController)) == 0 {
+		return nil, fmt.Errorf("network %s has no host with role %s", n.Name, topology.SignalingController)
+	}
+	for _, role := range []topology.Role{topology.TransportRelay, topology.MediaProcessor} {
+		for _, h := range n.HostsWith(role) {
+			if err := s.start(h); err != nil {
+				return nil, err
+			}
 		}
 	}
-	controllers := cfg.internet.Network().HostsWith(topology.SignalingController)
-	if len(controllers) == 0 {
-		return nil, fmt.Errorf("network %s has no host with role %s", cfg.internet.Network().Name, topology.SignalingController)
-	}
-	var iceHost *topology.Host
-	if len(relays) > 0 {
-		iceHost = relays[0]
-	}
-	if err := s.startController(ctx, cfg, controllers[0], iceHost); err != nil {
-		return nil, fmt.Errorf("signaling controller on %s: %w", controllers[0].Name, err)
-	}
-	return s, nil
+	// One controller serves all.
+	return s, s.start(n.HostsWith(topology.SignalingController)[0])
 }
 
-func (s *services) startRelay(ctx context.Context, cfg serviceConfig, at *topology.Host) error {
+// start starts what runs on a host by its role.
+func (s *services) start(at *topology.Host) error {
+	start, ok := map[topology.Role]func(*topology.Host) error{
+		topology.TransportRelay: s.startRelay, topology.MediaProcessor: s.startProcessor, topology.SignalingController: s.startController,
+	}[at.Role]
+	if !ok {
+		return fmt.Errorf("host %s: nothing runs on a %s that could be started", at.Name, at.Role)
+	}
+	if err := start(at); err != nil {
+		return fmt.Errorf("%s on %s: %w", at.Role, at.Name, err)
+	}
+	return nil
+}
+
+// end ends what runs on a host, at once: its sockets are closed, and nothing is said
+// to anybody.
+func (s *services) end(host string) error {
+	s.running.Lock()
+	relay, processor, controller := s.relays[host], s.processors[host], s.controllers[host]
+	delete(s.relays, host)
+	delete(s.processors, host)
+	delete(s.controllers, host)
+	s.running.Unlock()
+	switch {
+	case relay != nil:
+		relay.gate.open()
+		return relay.server.Close()
+	case processor != nil:
+		s.remember(processor)
+		processor.gate.open()
+		return processor.end()
+	case controller != nil:
+		controller.gate.open()
+		return controller.end()
+	}
+	return fmt.Errorf("nothing runs on %s", host)
+}
+
+// restart ends what runs on a host, if it does, and starts it anew.
+func (s *services) restart(at *topology.Host) error {
+	s.running.Lock()
+	runs := s.relays[at.Name] != nil || s.processors[at.Name] != nil || s.controllers[at.Name] != nil
+	s.running.Unlock()
+	if runs {
+		if err := s.end(at.Name); err != nil {
+			return err
+		}
+	}
+	return s.start(at)
+}
+
+// hang has what runs on a host take and give no packet any more.
+func (s *services) hang(host string) error {
+	s.running.Lock()
+	defer s.running.Unlock()
+	switch {
+	case s.relays[host] != nil:
+		s.relays[host].gate.shut()
+	case s.processors[host] != nil:
+		s.processors[host].gate.shut()
+	case s.controllers[host] != nil:
+		s.controllers[host].gate.shut()
+	default:
+		return fmt.Errorf("nothing runs on %s", host)
+	}
+	return nil
+}
+
+func (s *services) startRelay(at *topology.Host) error {
+	cfg := s.cfg
 	machine := cfg.internet.Host(at.Name)
+	service := &relayService{gate: newGate()}
 	config := turn.Config{
 		Realm:        "callpath.test",
 		Secrets:      [][]byte{cfg.secret},
@@ -132,53 +228,71 @@ func (s *services) startRelay(ctx context.Context, cfg serviceConfig, at *topolo
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
 	for _, addr := range at.Addresses {
 		for port := uint16(relayFirstUDP); port <= relayLastUDP; port++ {
-			conn, err := machine.ListenPacket(ctx, "udp", netip.AddrPortFrom(addr, port).String())
+			conn, err := machine.ListenPacket(s.ctx, "udp", netip.AddrPortFrom(addr, port).String())
 			if err != nil {
 				return err
 			}
-			config.PacketConns = append(config.PacketConns, conn)
+			config.PacketConns = append(config.PacketConns, service.gate.packets(conn))
 		}
-		plain, err := machine.Listen(ctx, "tcp", netip.AddrPortFrom(addr, relayTCP).String())
+		plain, err := machine.Listen(s.ctx, "tcp", netip.AddrPortFrom(addr, relayTCP).String())
 		if err != nil {
 			return err
 		}
-		overTLS, err := machine.Listen(ctx, "tcp", netip.AddrPortFrom(addr, relayTLS).String())
+		overTLS, err := machine.Listen(s.ctx, "tcp", netip.AddrPortFrom(addr, relayTLS).String())
 		if err != nil {
 			return err
 		}
 		config.Listeners = append(config.Listeners,
-			turn.Listener{Transport: turn.TCP, Listener: plain},
-			turn.Listener{Transport: turn.TLS, Listener: tls.NewListener(overTLS, secure)})
+			turn.Listener{Transport: turn.TCP, Listener: service.gate.listener(plain)},
+			turn.Listener{Transport: turn.TLS, Listener: tls.NewListener(service.gate.listener(overTLS), secure)})
 	}
-	s.relay, err = turn.New(config)
-	return err
+	if service.server, err = turn.New(config); err != nil {
+		return err
+	}
+	s.running.Lock()
+	defer s.running.Unlock()
+	s.relays[at.Name] = service
+	return nil
 }
 
-func (s *services) startController(ctx context.Context, cfg serviceConfig, at, relay *topology.Host) error {
+func (s *services) startController(at *topology.Host) error {
+	cfg, n := s.cfg, s.cfg.internet.Network()
+	s.region = regionOf(n, at.Site)
+	service := &controllerService{gate: newGate()}
 	var err error
-	s.controller, err = signaling.NewController(signaling.Config{
-		Users:   cfg.users,
-		TURN:    iceServers(cfg.scenario, cfg.secret, relay),
-		Region:  at.Site,
-		Log:     cfg.log,
-		OnEvent: cfg.onEvent,
+	service.controller, err = signaling.NewController(signaling.Config{
+		Users:      cfg.users,
+		TURN:       s.iceServers,
+		Region:     s.region,
+		RegionOf:   func(client netip.Addr) string { return clientRegion(n, client) },
+		Processors: s.fleets(),
+		Policies:   s.policies,
+		Store:      s.store,
+		Limits:     signaling.Limits{LobbyTimeout: time.Duration(cfg.scenario.LobbyTimeout)},
+		Log:        cfg.log,
+		OnEvent:    cfg.onEvent,
 	})
 	if err != nil {
 		return err
 	}
+	s.running.Lock()
+	s.controllers[at.Name] = service
+	s.running.Unlock()
 	certificate, err := s.authority.Server(hostNames(at)...)
 	if err != nil {
 		return err
 	}
 	machine := cfg.internet.Host(at.Name)
+	var ctx context.Context
+	ctx, service.stop = context.WithCancel(s.ctx)
 	for _, addr := range at.Addresses {
 		ln, err := machine.Listen(ctx, "tcp", netip.AddrPortFrom(addr, signalingTLS).String())
 		if err != nil {
 			return err
 		}
-		s.serving.Go(func() {
+		service.serving.Go(func() {
 			conf := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
-			if err := signaling.Serve(ctx, ln, conf, s.controller.Handler()); err != nil {
+			if err := signaling.Serve(ctx, service.gate.listener(ln), conf, service.controller.Handler()); err != nil {
 				cfg.log.Error("signaling.serve_failed", slog.String("error", err.Error()))
 			}
 		})
@@ -186,23 +300,43 @@ func (s *services) startController(ctx context.Context, cfg serviceConfig, at, r
 	return nil
 }
 
-// iceServers hands out the relay's ways in the order in which a client prefers
-// them: UDP before TCP before TLS.
-func iceServers(sc *language.Scenario, secret []byte, relay *topology.Host) func(user, call string) ([]signaling.ICEServer, error) {
-	expired := map[string]bool{}
-	for _, p := range sc.Participants {
-		expired[p.Name] = p.Credential == "expired"
+func (c *controllerService) end() error {
+	if c.stop != nil {
+		c.stop()
 	}
-	return func(user, call string) ([]signaling.ICEServer, error) {
-		if relay == nil {
-			return nil, nil
-		}
-		name := hostNames(relay)[0]
-		expires := time.Now().Add(credentialLifetime)
-		if expired[user] {
+	c.serving.Wait()
+	return c.controller.Close()
+}
+
+// controller is the one that runs; nil when none does.
+func (s *services) controller() *signaling.Controller {
+	s.running.Lock()
+	defer s.running.Unlock()
+	for _, c := range s.controllers {
+		return c.controller
+	}
+	return nil
+}
+
+// iceServers hands out the ways to each relay that runs, in the order in which a
+// client prefers them: UDP before TCP before TLS. It is signaling.Config.TURN.
+func (s *services) iceServers(user, call string) ([]signaling.ICEServer, error) {
+	expires := time.Now().Add(credentialLifetime)
+	for _, p := range s.cfg.scenario.Participants {
+		if p.Name == user && p.Credential == "expired" {
 			expires = time.Now().Add(-credentialLifetime)
 		}
-		username, password := turn.Credential(secret, user, call, expires)
+	}
+	var servers []signaling.ICEServer
+	for _, relay := range s.cfg.internet.Network().HostsWith(topology.TransportRelay) {
+		s.running.Lock()
+		runs := s.relays[relay.Name] != nil
+		s.running.Unlock()
+		if !runs {
+			continue
+		}
+		name := hostNames(relay)[0]
+		username, password := turn.Credential(s.cfg.secret, user, call, expires)
 		server := signaling.ICEServer{Username: username, Credential: password, Expires: expires}
 		for port := relayFirstUDP; port <= relayLastUDP; port++ {
 			server.URLs = append(server.URLs, fmt.Sprintf("turn:%s:%d?transport=udp", name, port))
@@ -210,11 +344,9 @@ func iceServers(sc *language.Scenario, secret []byte, relay *topology.Host) func
 		server.URLs = append(server.URLs,
 			fmt.Sprintf("turn:%s:%d?transport=tcp", name, relayTCP),
 			fmt.Sprintf("turns:%s:%d?transport=tcp", name, relayTLS))
-		return []signaling.ICEServer{
-			{URLs: []string{fmt.Sprintf("stun:%s:%d", name, relayFirstUDP)}},
-			server,
-		}, nil
+		servers = append(servers, signaling.ICEServer{URLs: []string{fmt.Sprintf("stun:%s:%d", name, relayFirstUDP)}}, server)
 	}
+	return servers, nil
 }
 
 // peerPolicy opens what the topology itself says is reachable: nothing, beside
@@ -292,16 +424,16 @@ func (s *services) gather(out *result.Relay) {
 }
 
 func (s *services) close() error {
+	var errs []error
+	s.running.Lock()
+	hosts := slices.Concat(slices.Collect(maps.Keys(s.controllers)), slices.Collect(maps.Keys(s.processors)), slices.Collect(maps.Keys(s.relays)))
+	s.running.Unlock()
+	for _, host := range hosts {
+		errs = append(errs, s.end(host))
+	}
 	if s.stop != nil {
 		s.stop()
 	}
 	s.serving.Wait()
-	var errs []error
-	if s.controller != nil {
-		errs = append(errs, s.controller.Close())
-	}
-	if s.relay != nil {
-		errs = append(errs, s.relay.Close())
-	}
 	return errors.Join(errs...)
 }

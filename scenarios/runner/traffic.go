@@ -24,6 +24,7 @@ type traffic struct {
 	// inStreams counts the SRTP that the relay took from and gave to clients'
 	// streams, in which TLS hides it from the network.
 	inStreams map[stream]*srtpCount
+	moments   *moments
 }
 
 // stream is one direction of a client's connection to the relay, by the client's
@@ -68,6 +69,7 @@ func newTraffic(n *topology.Network) *traffic {
 		seed:      maphash.MakeSeed(),
 		legs:      map[legKey]*legCount{},
 		inStreams: map[stream]*srtpCount{},
+		moments:   newMoments(),
 	}
 	for _, h := range n.Hosts {
 		t.roles[h.Name] = h.Role
@@ -105,17 +107,29 @@ func (t *traffic) delivered(d sim.Delivery) {
 	if kind == kindSRTP {
 		leg.add(d.Time)
 	}
+	if isMedia(kind) {
+		for _, host := range [...]string{d.From, d.To} {
+			if t.isClient(host) {
+				t.moments.host(host, d.Time)
+			}
+		}
+	}
 }
 
 // relayed is told of each payload that the relay took from a client, or gave to
 // one.
 func (t *traffic) relayed(client netip.AddrPort, toRelay bool, payload []byte, at time.Time) {
-	if demux(payload) != kindSRTP {
+	kind := demux(payload)
+	if !isMedia(kind) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := stream{client: client, toRelay: toRelay}
+	t.moments.stream(key, at)
+	if kind != kindSRTP {
+		return
+	}
 	c := t.inStreams[key]
 	if c == nil {
 		c = &srtpCount{}

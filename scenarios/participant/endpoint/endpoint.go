@@ -42,7 +42,16 @@ type Config struct {
 	// KeyLog gets NSS key log lines beside the recorder; nil discards them.
 	KeyLog io.Writer
 	Events Events
-	Log    *slog.Logger
+	// Conference, when set, has the endpoint's first offer take the media of
+	// several at once; its other side is then a media processor.
+	Conference *Conference
+	Log        *slog.Logger
+}
+
+// Conference is what an endpoint asks of a media processor: how many m-lines that
+// receive its offer has, of each kind.
+type Conference struct {
+	Audio, Video int
 }
 
 // State is how far the transport of an endpoint has come.
@@ -76,6 +85,7 @@ type Events interface {
 
 // Sender sends the packets of one stream.
 type Sender interface {
+	// Format is that of the packets. Its Kind is media.Slides for a shared screen.
 	Format() media.Format
 	// SSRC and PayloadType are those of the packets; they are fixed once the
 	// offer and the answer have been exchanged.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -117,21 +116,14 @@ func (e *Endpoint) addTracks() error {
 		e.senders = append(e.senders, &sender{endpoint: e, format: f, track: track, rtp: rtpSender})
 		e.read(rtpSender.ReadRTCP)
 	}
-	return nil
+	return e.addScreen()
 }
 
 // Offer implements endpoint.Endpoint. The first offer has an m-line for each kind:
 // what a participant does not send, it receives.
 func (e *Endpoint) Offer(restart bool) (string, error) {
-	for _, kind := range []string{media.Audio, media.Video} {
-		known := slices.ContainsFunc(e.pc.GetTransceivers(), func(t *webrtc.RTPTransceiver) bool { return t.Kind().String() == kind })
-		if known {
-			continue
-		}
-		receiving := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
-		if _, err := e.pc.AddTransceiverFromKind(webrtc.NewRTPCodecType(kind), receiving); err != nil {
-			return "", fmt.Errorf("receive %s: %w", kind, err)
-		}
+	if err := e.receive(); err != nil {
+		return "", err
 	}
 	offer, err := e.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: restart})
 	if err != nil {
@@ -144,7 +136,7 @@ func (e *Endpoint) Offer(restart bool) (string, error) {
 	} else if err := e.pc.SetLocalDescription(offer); err != nil {
 		return "", fmt.Errorf("local offer: %w", err)
 	}
-	return e.older.Relabel(offer.SDP), nil
+	return e.older.Relabel(e.withContent(offer.SDP)), nil
 }
 
 // Answer implements endpoint.Endpoint.
