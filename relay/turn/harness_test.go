@@ -34,7 +34,7 @@ var (
 
 // rig is a relay on loopback sockets, with what it told.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	server *turn.Server
 	udp    netip.AddrPort
 	tcp    netip.AddrPort
@@ -49,13 +49,13 @@ type rig struct {
 
 // newRig starts a relay that permits loopback peers; change may change that. The
 // packets of bound channels over UDP are the forwarding core's.
-func newRig(t *testing.T, change func(*turn.Config)) *rig { return start(t, false, change) }
+func newRig(t testing.TB, change func(*turn.Config)) *rig { return start(t, false, change) }
 
 // newObservedRig starts a relay that tells of each payload, so that all packets are
 // the engine's.
 func newObservedRig(t *testing.T) *rig { return start(t, true, nil) }
 
-func start(t *testing.T, observed bool, change func(*turn.Config)) *rig {
+func start(t testing.TB, observed bool, change func(*turn.Config)) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	r.changed = sync.NewCond(&r.mu)
@@ -167,7 +167,7 @@ func (r *rig) dial(transport turn.Transport) net.Conn {
 }
 
 // echo is a peer that sends back whatever it gets.
-func echo(t *testing.T) netip.AddrPort {
+func echo(t testing.TB) netip.AddrPort {
 	t.Helper()
 	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	ok(t, err)
@@ -175,7 +175,7 @@ func echo(t *testing.T) netip.AddrPort {
 	return addrPortOf(pc.LocalAddr())
 }
 
-func echoOn(t *testing.T, pc net.PacketConn) {
+func echoOn(t testing.TB, pc net.PacketConn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -207,7 +207,7 @@ func anywhere(ctx context.Context, _, _ string) (net.PacketConn, error) {
 	return (&net.ListenConfig{}).ListenPacket(ctx, "udp4", "127.0.0.1:0")
 }
 
-func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ok(t, err)
@@ -230,7 +230,7 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 // wire is a client that sends single requests, so that a test can send what no
 // library would.
 type wire struct {
-	t                         *testing.T
+	t                         testing.TB
 	conn                      net.Conn
 	username, password, realm string
 	nonce                     stun.Nonce
@@ -161,7 +161,7 @@ func (p peer) AddTo(m *stun.Message) error {
 	return nil
 }
 
-func relayedOf(t *testing.T, m *stun.Message) netip.AddrPort {
+func relayedOf(t testing.TB, m *stun.Message) netip.AddrPort {
 	t.Helper()
 	var a stun.XORMappedAddress
 	ok(t, a.GetFromAs(m, stun.AttrXORRelayedAddress))
