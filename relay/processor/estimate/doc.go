@@ -17,13 +17,17 @@
 // # Growing: the rule for probes
 //
 // What was never sent cannot be measured: while a receiver gets a low layer only, its
-// estimate ends at 1.5 times of what it is sent. When more could be used (Sender.Want)
-// and the path is not congested, Sender.Probe says at which rate and how much more to
-// send for a moment: padding, or, better, packets again in the retransmission stream. If
-// they come in time, the estimate goes up to what was delivered.
+// estimate ends at 1.5 times of what it is sent. So Sender.Probe says when to send more for
+// a moment, and how much: padding, or, better, packets again in the retransmission stream.
+// A probe is begun when more could be used (Sender.Want) than the estimate has, when
+// nothing was congested or lost for two seconds, and, once it is known where the path is
+// full, when the media leave a fifth of the estimate unused. It tries twice the estimate,
+// for 100 ms. If four fifths of its packets come, the estimate is what was delivered, less
+// 5 %, if that is more. The next probe comes after half a second when it was, and otherwise
+// after twice the pause before, up to 30 seconds.
 //
 // All of it belongs to one goroutine, which hands in the time. Sender.Next, called for
 // each packet, allocates nothing.
 //
-// Start reading at Sender.Feedback, then delay.go and loss.go.
+// Start reading at Sender.Feedback, then delay.go, rate.go, loss.go and probe.go.
 package estimate
