@@ -116,7 +116,7 @@ func TestWhatTheSenderIsTold(t *testing.T) {
 	must(t, b.Keys().Ensure(t.Context(), customerkey.Policy{Tenant: "fabrikam", Name: "chat", Roots: roots}))
 	_, err = b.CreateThread(t.Context(), chat.Thread{ID: "f", Tenant: "fabrikam", Members: []chat.Member{{ID: "alice"}}})
 	must(t, err)
-	if sent := b.send(t, chat.Request{Thread: "f", Person: "alice"}, card1+card2); sent.Message.Masked {
+	if sent := b.send(t, chat.Request{Thread: "f", Person: "alice"}, card1+", "+card2); sent.Message.Masked {
 		t.Error("the rules of one tenant hold for another")
 	}
 }
@@ -234,8 +234,8 @@ func TestWhatANewServiceNeeds(t *testing.T) {
 	must(t, s.Keys().Ensure(t.Context(), customerkey.Policy{Tenant: "contoso", Name: "chat", Roots: roots}))
 	thread, err := s.CreateThread(t.Context(), chat.Thread{Tenant: "contoso", Members: []chat.Member{{ID: "alice"}}})
 	must(t, err)
-	sent, err := s.Send(t.Context(), chat.Request{Thread: thread.ID, Person: "alice"}, chat.Draft{Text: card1 + card2})
-	if err != nil || sent.Message.Text != card1+card2 {
+	sent, err := s.Send(t.Context(), chat.Request{Thread: thread.ID, Person: "alice"}, chat.Draft{Text: card1 + ", " + card2})
+	if err != nil || sent.Message.Text != card1+", "+card2 {
 		t.Errorf("sent %+v, %v", sent, err)
 	}
 	dry, err := chat.New(chat.Config{Store: new(store.Memory), Vault: vault, Rand: strings.NewReader("")})
