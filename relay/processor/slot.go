@@ -23,8 +23,10 @@ type slot struct {
 	rtx   uint32 // the SSRC of retransmissions
 
 	track *track
-	// The stream is of one codec; codec is the receiver's.
+	// The stream is of one codec, whose name is of; codec is as the receiver has it, nil
+	// after an offer until it is needed.
 	codec  *description.Codec
+	of     string
 	stream *simulcast.Stream
 	ladder *simulcast.Ladder
 	// history is what was sent, for retransmissions.
@@ -113,14 +115,15 @@ func (s *slot) adopt(y *layer) bool {
 	if c == nil {
 		return false
 	}
-	if s.codec == c && s.stream != nil {
+	if s.stream != nil && s.of == c.Name {
+		s.codec = c
 		return true
 	}
 	timestamp := s.timestamp
 	if !s.last.IsZero() {
 		timestamp += uint32(s.leg.w.now.Sub(s.last).Seconds() * float64(c.ClockRate))
 	}
-	s.codec = c
+	s.codec, s.of = c, c.Name
 	s.stream = simulcast.NewStream(simulcast.StreamConfig{
 		Codec: simulcast.CodecOf(c.Name), ClockRate: c.ClockRate, Timeline: fanout.NewTimeline(s.seq+1, timestamp),
 	})
@@ -136,8 +139,8 @@ func (s *slot) put(y *layer, p *packet) {
 	if l.state != connected {
 		return
 	}
-	if s.stream == nil || s.codec.Name != y.codec.Name || s.stream.Selected() == 0 {
-		if s.choose(); s.stream == nil || s.codec.Name != y.codec.Name {
+	if s.codec == nil || s.of != y.codec.Name || s.stream.Selected() == 0 {
+		if s.choose(); s.codec == nil || s.of != y.codec.Name {
 			if s.find(y.codec.Name) == nil {
 				l.w.drop(DropCodec)
 			}
