@@ -313,9 +313,24 @@ func TestATokenForChatsOnlyChats(t *testing.T) {
 	if _, err := tom.ThreadChat(id).Send(ctx(t), "hello"); err != nil {
 		t.Fatal(err)
 	}
-	next(t, mia, signaling.NotifyChatMessage)
+	if n := next(t, mia, signaling.NotifyChatMessage); n.Message == nil || n.Message.Text != "hello" {
+		t.Errorf("mia is told %+v", n)
+	}
 	_, err = tom.JoinGroup(ctx(t), group)
 	mustBe(t, err, signaling.CodeScope, "")
+	n.mu.Lock()
+	n.scopes = []string{"voip"}
+	n.mu.Unlock()
+	voip := w.bearing("mia") // a newer WebSocket, whose token is not for chats
+	n.mu.Lock()
+	n.scopes = []string{"chat"}
+	n.mu.Unlock()
+	if _, err := tom.ThreadChat(id).Send(ctx(t), "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if n := next(t, voip, signaling.NotifyChatMessage); n.Message != nil || n.Reason == "" {
+		t.Errorf("without the scope mia is told %+v", n)
+	}
 	n.mu.Lock()
 	n.scopes = []string{"voip"}
 	n.mu.Unlock()

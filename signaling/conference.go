@@ -131,7 +131,13 @@ func (c *Controller) processor(region string) MediaProcessor {
 	if p := c.cfg.Processors[region]; p != nil {
 		return p
 	}
-	return c.cfg.Processors[c.cfg.Region]
+	if p := c.cfg.Processors[c.cfg.Region]; p != nil || len(c.cfg.Processors) != 1 {
+		return p
+	}
+	for _, p := range c.cfg.Processors {
+		return p
+	}
+	return nil
 }
 
 // view is what a user may know of a conference; who waits in the lobby knows little.
@@ -272,6 +278,11 @@ func (c *Controller) tick(k *conference, at time.Time) {
 
 // forget removes a conference that has ended, or a group call in which nobody is.
 func (c *Controller) forget(k *conference) {
+	if k.kind == KindGroup {
+		// Or who makes it anew in this moment would have it deleted from the store.
+		c.grouping.Lock()
+		defer c.grouping.Unlock()
+	}
 	k.turn.Lock()
 	defer k.turn.Unlock()
 	c.mu.Lock()

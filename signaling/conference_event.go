@@ -124,6 +124,8 @@ func (c *Controller) left(k *conference, e meeting.Event, before *meeting.Meetin
 		return afterwards
 	case meeting.PersonRefused:
 		c.decided(k, e, false, "a policy or an option has changed")
+	case meeting.PersonTimedOut:
+		c.audit(ruleLobbyTimeout, false, "nobody has admitted them within "+k.state.LobbyTimeout.String(), Event{Meeting: k.id, Person: e.Person})
 	case meeting.PersonRejected, meeting.PersonRemoved:
 		c.decided(k, e, true, reason)
 	}
@@ -155,7 +157,9 @@ func (c *Controller) post(id string, n Notification) {
 		return
 	}
 	n.Time = c.cfg.Now()
-	u.box.put(n)
+	if n.Type != NotifyMeetingLayout || !u.box.replace(n) {
+		u.box.put(n)
+	}
 	if u.session != nil {
 		u.session.poke()
 	}

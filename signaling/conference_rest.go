@@ -187,19 +187,31 @@ func (c *Controller) postJoin(kind string) http.HandlerFunc {
 		var in joinRequest
 		c.postAlone(w, r, ScopeVoIP, &in, func(by actor) response {
 			id := r.PathValue("id")
-			var k *conference
-			var p *Problem
 			if kind == KindGroup {
-				k, p = c.group(by, id)
-			} else {
-				k, p = c.find(kind, id)
+				return c.joinGroup(by, id, in)
 			}
+			k, p := c.find(kind, id)
 			if p != nil {
 				return p.response()
 			}
 			v, p := c.joinConference(by, k, in)
 			return reply(http.StatusOK, v, p)
 		})
+	}
+}
+
+// joinGroup joins a group call, and makes it where there is none.
+func (c *Controller) joinGroup(by actor, id string, in joinRequest) response {
+	for {
+		k, p := c.group(by, id)
+		if p != nil {
+			return p.response()
+		}
+		v, p := c.joinConference(by, k, in)
+		if p != nil && p.Code == CodeNotFound {
+			continue // the one of before was forgotten in the same moment
+		}
+		return reply(http.StatusOK, v, p)
 	}
 }
 

@@ -3,6 +3,7 @@ package signaling_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,51 @@ func TestALostConnectionLeavesTheMeetingAfterTheGrace(t *testing.T) {
 	}
 }
 
+// Whoever waits hears of the admission also when the network changes meanwhile, and of
+// many layouts the last one.
+func TestTheLobbyOutlivesAChangeOfNetwork(t *testing.T) {
+	w, _ := meetings(t, nil)
+	olga, zoe := w.join("olga"), w.join("zoe")
+	id := meet(t, olga, "")
+	mustJoin(t, olga, id, policy.Present)
+	mustJoin(t, zoe, id, policy.Lobby)
+	zoe.NetworkChanged()
+	if err := olga.Admit(ctx(t), id, "zoe"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, zoe, signaling.NotifyMeetingAdmitted, nil)
+	mustMedia(t, zoe, id)
+	zoe.NetworkChanged()
+	w.await("zoe is away", func(e signaling.Event) bool { return e.Kind == signaling.EventDisconnected && e.User == "zoe" })
+	for i := range 1000 { // more than a mailbox takes
+		w.controller.MediaLayout(id, "zoe", []signaling.Slot{{Mid: fmt.Sprint(i), Kind: "audio"}})
+	}
+	n := until(t, zoe, signaling.NotifyMeetingLayout, func(n signaling.Notification) bool { return n.Slots[0].Mid == "999" })
+	if len(n.Slots) != 1 {
+		t.Errorf("the layout is %+v", n)
+	}
+}
+
+func TestWhoIsNoUserAnyMoreIsNotInTheMeeting(t *testing.T) {
+	d := &disk{}
+	var id string
+	t.Run("before", func(t *testing.T) {
+		w, _ := stored(t, d, nil)
+		olga, mia := w.join("olga"), w.join("mia")
+		id = meet(t, olga, "")
+		mustJoin(t, olga, id, policy.Present)
+		mustJoin(t, mia, id, policy.Present)
+	})
+	w, _ := stored(t, d, func(cfg *signaling.Config) {
+		cfg.Users = slices.DeleteFunc(cfg.Users, func(u signaling.User) bool { return u.ID == "mia" })
+	})
+	roster, err := w.join("olga").MeetingParticipants(ctx(t), id)
+	if err != nil || len(roster) != 1 {
+		t.Errorf("the roster is %+v, %v", roster, err)
+	}
+	w.raw("").post("/v1/sign-in", `{"user":"mia","secret":"`+secret+`mia"}`).mustBe(t, 401, signaling.CodeUnauthorized)
+}
+
 func TestAWaitInTheLobbyEnds(t *testing.T) {
 	w, _ := meetings(t, func(cfg *signaling.Config) { cfg.Limits.LobbyTimeout = 500 * time.Millisecond })
 	olga, zoe := w.join("olga"), w.join("zoe")
@@ -266,6 +312,9 @@ func TestAWaitInTheLobbyEnds(t *testing.T) {
 	mustJoin(t, zoe, id, policy.Lobby)
 	if n := until(t, zoe, signaling.NotifyMeetingRejected, nil); n.Reason != "timed out" {
 		t.Errorf("zoe is told %+v", n)
+	}
+	if got := w.audits("lobby-timeout"); len(got) != 1 || got[0].Person != "zoe" || got[0].Allowed {
+		t.Errorf("audit %+v", got)
 	}
 	until(t, olga, signaling.NotifyMeetingLobby, about("zoe", policy.Outside))
 	mustBe(t, olga.Admit(ctx(t), id, "zoe"), signaling.CodeOutOfOrder, "")

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/callpath/callpath/signaling/meeting"
@@ -125,19 +126,43 @@ func (c *Controller) restore() error {
 		if err := c.rule(k); err != nil && !errors.Is(err, errGone) {
 			return err
 		}
+		if err := c.dismissStrangers(k); err != nil {
+			return err
+		}
 		c.mu.Lock()
 		for id := range k.state.People {
-			u := c.users[id]
-			if u == nil {
-				u = c.stub(id)
-			}
-			u.conferences = append(u.conferences, k)
-			c.watch(u)
+			c.enlist(k, id)
+			c.watch(c.users[id])
 		}
 		c.schedule(k)
 		c.mu.Unlock()
 	}
 	return nil
+}
+
+// dismissStrangers takes those out who are users no more. With a Verifier nobody
+// knows who they are before their tokens come.
+func (c *Controller) dismissStrangers(k *conference) error {
+	if c.cfg.Verifier != nil {
+		return nil
+	}
+	_, err := c.change(k, reasonLost, func(m *meeting.Meeting, now time.Time) ([]meeting.Event, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var events []meeting.Event
+		for id := range k.state.People {
+			if c.users[id] != nil {
+				continue
+			}
+			e, err := m.Leave(now, id)
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, e...)
+		}
+		return events, nil
+	})
+	return err
 }
 
 // stub is a user of whom only the ID is known until their token comes. c.mu is held.
@@ -209,6 +234,9 @@ func (c *Controller) savePolicies(p Policies) error {
 // every join from now on, for those in a lobby whom they now refuse, and for the rights
 // of those present (meeting.Meeting.SetOptions says which, and from where that is
 // known). Nobody present is sent out, and who is trusted is what it was at their join.
+// An error that names meetings says that those still have the policies of before, as
+// theirs could not be stored: they get them when the policies are set again, or at the
+// next start.
 func (c *Controller) SetPolicies(p Policies) error {
 	p, err := p.complete()
 	if err != nil {
@@ -228,12 +256,32 @@ func (c *Controller) SetPolicies(p Policies) error {
 	c.audit(rulePolicies, true, "an administrator has replaced the policies", Event{})
 	all := slices.Collect(maps.Values(c.conferences))
 	c.mu.Unlock()
-	for _, k := range all {
-		if err := c.rule(k); err != nil && !errors.Is(err, errGone) {
-			return err
-		}
+	return c.ruleAll(all)
+}
+
+// rulingAtOnce is how many meetings get new policies at a time: a store makes saves
+// that come together durable together.
+const rulingAtOnce = 32
+
+func (c *Controller) ruleAll(all []*conference) error {
+	next := make(chan *conference)
+	failed := make([]error, min(rulingAtOnce, len(all)))
+	var rulers sync.WaitGroup
+	for i := range failed {
+		rulers.Go(func() {
+			for k := range next {
+				if err := c.rule(k); err != nil && !errors.Is(err, errGone) {
+					failed[i] = err // the last one of each is enough
+				}
+			}
+		})
 	}
-	return nil
+	for _, k := range all {
+		next <- k
+	}
+	close(next)
+	rulers.Wait()
+	return errors.Join(failed...)
 }
 
 // rule puts a meeting under the policies that apply to its organizer.

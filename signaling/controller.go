@@ -68,7 +68,8 @@ type Config struct {
 	Limits  Limits
 
 	// Processors host the media of meetings and group calls, by region; the one
-	// of Region takes those of regions without one. None: neither is possible.
+	// of Region, or the only one, takes those of regions without one. None:
+	// neither is possible.
 	Processors map[string]MediaProcessor
 	// RegionOf says where a client is, by its address; Region when nil or empty.
 	RegionOf func(netip.Addr) string
@@ -148,7 +149,7 @@ type Controller struct {
 	running sync.WaitGroup
 
 	// ruling is held while the policies change, and shared while a meeting is made;
-	// grouping is held while a group call is looked up or made. Both come before a
+	// grouping is held while a group call is made or forgotten. Both come before a
 	// conference's turn, and that before mu.
 	ruling   sync.RWMutex
 	grouping sync.Mutex

@@ -91,10 +91,11 @@ const (
 	ruleReservation = "reservation" // a call ID is used by whom it was reserved for
 
 	// Of meetings and group calls, beside the policies and options of package policy.
-	rulePolicies   = "policies"         // an administrator replaces them
-	ruleRole       = policy.RuleRole    // what somebody's role in the meeting allows
-	ruleKind       = "kind"             // only members of the organisation schedule meetings
-	ruleProcessing = "processing-needs" // what needs no media processor gets none
+	rulePolicies     = "policies"         // an administrator replaces them
+	ruleRole         = policy.RuleRole    // what somebody's role in the meeting allows
+	ruleKind         = "kind"             // only members of the organisation schedule meetings
+	ruleProcessing   = "processing-needs" // what needs no media processor gets none
+	ruleLobbyTimeout = "lobby-timeout"    // a wait in the lobby ends
 )
 
 // emit logs an event and hands it out. c.mu is held, which is what makes the

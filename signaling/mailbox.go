@@ -12,6 +12,7 @@ const maxSeq = 1<<53 - 1
 type mailbox struct {
 	limit int
 	last  uint64         // the newest notification's number
+	sent  uint64         // the newest that was ever handed to a WebSocket
 	queue []Notification // not acknowledged, oldest first, without holes
 }
 
@@ -22,6 +23,22 @@ func (m *mailbox) put(n Notification) {
 		m.gap(n.Time)
 	}
 	m.append(n)
+}
+
+// replace puts a notification in the place of the newest one, when that is of the same
+// type and meeting and no client can have it yet: only the newest is of use. Else it is
+// false.
+func (m *mailbox) replace(n Notification) bool {
+	if len(m.queue) == 0 {
+		return false
+	}
+	tail := &m.queue[len(m.queue)-1]
+	if tail.Seq <= m.sent || tail.Type != n.Type || tail.Meeting != n.Meeting {
+		return false
+	}
+	n.Seq = tail.Seq
+	*tail = n
+	return true
 }
 
 func (m *mailbox) append(n Notification) {

@@ -63,8 +63,9 @@ type Bearer struct {
 
 func (b *Bearer) has(scope string) bool { return slices.Contains(b.Scopes, scope) }
 
-// calls says whether a grant is good for calls, and not for chats only.
+// calls and chats say what a grant is good for.
 func (g *grant) calls() bool { return g.bearer == nil || g.bearer.has(ScopeVoIP) }
+func (g *grant) chats() bool { return g.bearer == nil || g.bearer.has(ScopeChat) }
 
 // verify asks Config.Verifier. It is done before the lock is taken.
 func (c *Controller) verify(r *http.Request, token string) (*Bearer, string) {

@@ -319,6 +319,10 @@ func (c *Controller) next(s *session) (Notification, bool) {
 	n, ok := s.by.user.box.next(s.sent)
 	if ok {
 		s.sent = n.Seq
+		s.by.user.box.sent = max(s.by.user.box.sent, n.Seq)
+	}
+	if n.Message != nil && !s.by.grant.chats() {
+		n.Message, n.Reason = nil, "the token lacks the scope "+ScopeChat
 	}
 	return n, ok
 }
