@@ -55,6 +55,9 @@ func (c *Config) check(p *places) error {
 			wrong(path, "found %d, wanted 1 or more", value)
 		}
 	}
+	if k := c.Relay.Kernel; len(k) > 1 && (slices.Contains(k, kernelAuto) || slices.Contains(k, kernelOff)) {
+		wrong("relay.kernel", "found %q, wanted interfaces, or %s or %s alone", k, kernelAuto, kernelOff)
+	}
 	c.checkIdentity(finder{wrong, one})
 	one("log.format", c.Log.Format, "text", "json")
 	if c.Log.Level != "off" && new(slog.Level).UnmarshalText([]byte(c.Log.Level)) != nil {

@@ -56,6 +56,7 @@ type Relay struct {
 	Secrets            []string     `yaml:"secrets"`
 	CredentialLifetime Duration     `yaml:"credential-lifetime"`
 	StrictExpiry       bool         `yaml:"strict-expiry"`
+	Kernel             []string     `yaml:"kernel"`
 	Peers              Peers        `yaml:"peers"`
 	Quota              Quota        `yaml:"quota"`
 	Limits             Limits       `yaml:"limits"`

@@ -138,6 +138,7 @@ func newCollector(s *Server) *collector {
 	gauge("relay_channels", "Live channels.", func(s turn.Stats) float64 { return float64(s.Channels) })
 	gauge("relay_connections", "TCP, TLS and DTLS connections of clients.", func(s turn.Stats) float64 { return float64(s.Connections) })
 	counter("relay_packets_total", "Payloads relayed, both directions.", func(s turn.Stats) uint64 { return s.Packets })
+	counter("relay_kernel_packets_total", "Payloads among them that were forwarded in the kernel.", func(s turn.Stats) uint64 { return s.KernelPackets })
 	counter("relay_dropped_packets_total", "Datagrams not relayed: no permission, too long, or impossible to send.", func(s turn.Stats) uint64 { return s.Dropped })
 	counter("relay_over_bandwidth_packets_total", "Payloads dropped by a bandwidth quota.", func(s turn.Stats) uint64 { return s.OverBandwidth })
 	counter("relay_malformed_messages_total", "Messages that are neither STUN nor ChannelData.", func(s turn.Stats) uint64 { return s.Malformed })

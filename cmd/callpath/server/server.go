@@ -179,7 +179,12 @@ func (s *Server) newRelay(m *material) (*turn.Server, error) {
 		return nil, err
 	}
 	s.negotiation.watch(&cfg)
-	return turn.New(cfg)
+	cfg.Kernel = s.cfg.openKernel(cfg.Log)
+	relay, err := turn.New(cfg)
+	if err != nil && cfg.Kernel != nil {
+		err = errors.Join(err, cfg.Kernel.Close())
+	}
+	return relay, err
 }
 
 func (s *Server) newController() (*signaling.Controller, error) {

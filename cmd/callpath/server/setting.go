@@ -61,6 +61,7 @@ func Settings() []Setting {
 		{"relay.secrets", "files with a shared secret each, the newest first", list},
 		{"relay.credential-lifetime", "how long credentials last that signaling hands out", 0},
 		{"relay.strict-expiry", "let an expired credential end what it allocated", toggle},
+		{"relay.kernel", "interfaces on which bound channels are forwarded in the kernel, auto for all, or off", list},
 		{"relay.peers.allow", "prefixes of peers to allow beside public ones", list},
 		{"relay.peers.deny", "prefixes of peers to deny", list},
 		{"relay.quota.allocations-per-user", "most allocations of one user", 0},
