@@ -55,7 +55,7 @@ func TestValidNetworkIsAccepted(t *testing.T) {
 
 func TestWrongNetworksAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
-		{"unknown key", "kind: internet", "kindd: internet", `n.yaml:21:5: sites[1].kindd: unknown key "kindd"; valid: name, kind, subnets, routers, routes, nat, firewall, uplink; did you mean "kind"?`},
+		{"unknown key", "kind: internet", "kindd: internet", `n.yaml:21:5: sites[1].kindd: unknown key "kindd"; valid: name, kind, region, subnets, routers, routes, nat, firewall, uplink; did you mean "kind"?`},
 		{"unknown kind", "kind: internet", "kind: intranet", `n.yaml:21:11: sites[1].kind: "intranet" is not known; valid: customer-network, internet, communication-services, telephony; did you mean "internet"?`},
 		{"no kind", "    kind: internet\n", "", `n.yaml:20:5: sites[1].kind: is missing; valid: customer-network, internet, communication-services, telephony`},
 		{"no name", "  - name: home\n    kind", "  - kind", `sites[1].name: is missing: the site needs a name`},

@@ -43,6 +43,9 @@ const credentialLifetime = 10 * time.Minute
 // an allocation for the old and the new network while a host moves.
 const allocationsPerUser = 16
 
+// meetingsAtOnce lets a participant be in every meeting of a scenario.
+const meetingsAtOnce = 64
+
 // maxRefusals bounds what a run keeps of the relay's refusals.
 const maxRefusals = 100
 
@@ -268,7 +271,7 @@ func (s *services) startController(at *topology.Host) error {
 		Processors: s.fleets(),
 		Policies:   s.policies,
 		Store:      s.store,
-		Limits:     signaling.Limits{LobbyTimeout: time.Duration(cfg.scenario.LobbyTimeout)},
+		Limits:     signaling.Limits{LobbyTimeout: time.Duration(cfg.scenario.LobbyTimeout), MeetingsAtOnce: meetingsAtOnce},
 		Log:        cfg.log,
 		OnEvent:    cfg.onEvent,
 	})
