@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
+	stock "github.com/pion/turn/v5"
 	"golang.org/x/sys/unix"
 
 	"github.com/callpath/callpath/relay/forward/kernel"
@@ -81,6 +84,113 @@ func TestTheKernelForwardsWhatTheEngineWould(t *testing.T) {
 			}
 			t.Run("engine", func(t *testing.T) { want = script(t, stockRelay(t, turn.Lifetimes{}), seed) })
 			compare(t, got, want)
+		})
+	}
+}
+
+// Bindings end in the kernel when they do in the engine.
+func TestBindingsExpireInTheKernelAsInTheEngine(t *testing.T) {
+	lifetimes := turn.Lifetimes{Permission: 300 * time.Millisecond, Channel: 900 * time.Millisecond}
+	n := newNamespace(t)
+	ok(t, n.Enter())
+	s, relay := kernelRelay(t, n, loopback, func(c *turn.Config) { c.Lifetimes = lifetimes })
+	newWorld(t, relay).expire(lifetimes, 3)
+	if stats := s.Stats(); stats.KernelPackets == 0 {
+		t.Errorf("figures: %+v; wanted packets that were forwarded in the kernel", stats)
+	}
+}
+
+// The user's bandwidth is one, whoever forwards, and what is over is counted as ever.
+func TestTheKernelForwardsNoMoreThanTheBandwidthQuota(t *testing.T) {
+	n := newNamespace(t)
+	ok(t, n.Enter())
+	s, relay := kernelRelay(t, n, loopback, func(c *turn.Config) { c.Quota.UserBandwidth, c.Quota.TotalBandwidth = 1000, 100_000 })
+	c, peer := newClient(t, relay), newPeer(t, "127.0.1.1")
+	c.allocate()
+	if !c.bind(0x4000, peer.at()) {
+		t.Fatal("channel refused")
+	}
+	for range 10 {
+		c.send(channelData(0x4000, make([]byte, 300), 0, 0))
+	}
+	deadline := time.Now().Add(patience)
+	stats := s.Stats()
+	for ; stats.Packets+stats.OverBandwidth < 10; stats = s.Stats() {
+		if time.Now().After(deadline) {
+			t.Fatalf("figures: %+v; wanted 10 payloads relayed or over the bandwidth", stats)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if stats.OverBandwidth == 0 || stats.KernelPackets == 0 || stats.KernelPackets != stats.Packets || stats.BytesOut > 2000 {
+		t.Errorf("figures: %+v; wanted the first payloads relayed in the kernel and the others dropped", stats)
+	}
+}
+
+// Client, relay and peer are three hosts; the client is the library's.
+func TestAClientOnAnotherHostIsServedInTheKernel(t *testing.T) {
+	for _, c := range []struct {
+		name                                 string
+		client, atClient, atPeer, peer, mask string
+		family                               stock.RequestedAddressFamily
+	}{
+		{"IPv4", "192.0.2.1", "192.0.2.2", "198.51.100.1", "198.51.100.2", "/24", stock.RequestedAddressFamilyIPv4},
+		{"IPv6", "2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1", "2001:db8:2::2", "/64", stock.RequestedAddressFamilyIPv6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clients, relay, peers := newNamespace(t), newNamespace(t), newNamespace(t)
+			end := func(n *namespace.Namespace, name, addr string) namespace.End {
+				return namespace.End{Namespace: n, Name: name, Prefixes: []netip.Prefix{netip.MustParsePrefix(addr + c.mask)}}
+			}
+			ok(t, namespace.Join(end(clients, "relay", c.client), end(relay, "clients", c.atClient)))
+			ok(t, namespace.Join(end(relay, "peers", c.atPeer), end(peers, "relay", c.peer)))
+			// The relayed address is on the clients' side, as a public one may be.
+			at := netip.MustParseAddr(c.atClient)
+			ok(t, peers.Route(netip.PrefixFrom(at, at.BitLen()), netip.MustParseAddr(c.atPeer)))
+			s, server := kernelRelay(t, relay, at, nil)
+
+			conn, err := clients.ListenPacket(t.Context(), "udp", net.JoinHostPort(c.client, "0"))
+			ok(t, err)
+			defer conn.Close()
+			user, password := turn.Credential(secret, "alice", "", time.Now().Add(time.Hour))
+			client, err := stock.NewClient(&stock.ClientConfig{
+				Conn: conn, TURNServerAddr: server.String(), STUNServerAddr: server.String(), Username: user, Password: password, Realm: realm,
+				RequestedAddressFamily: c.family,
+			})
+			ok(t, err)
+			defer client.Close()
+			ok(t, client.Listen())
+			relayed, err := client.Allocate()
+			ok(t, err)
+			defer relayed.Close()
+			peer, err := peers.ListenPacket(t.Context(), "udp", net.JoinHostPort(c.peer, "0"))
+			ok(t, err)
+			defer peer.Close()
+			deadline := time.Now().Add(patience)
+			ok(t, relayed.SetReadDeadline(deadline))
+			ok(t, peer.SetReadDeadline(deadline))
+			buf := make([]byte, 2000)
+			// The client binds a channel when it has something to send, and says
+			// nothing of when that has been done.
+			for i := 0; s.Stats().KernelPackets < 20; i++ {
+				message := fmt.Sprintf("message %d %s", i, bytes.Repeat([]byte{'x'}, i*37%1200))
+				_, err := relayed.WriteTo([]byte(message), peer.LocalAddr())
+				ok(t, err)
+				n, from, err := peer.ReadFrom(buf)
+				ok(t, err)
+				if string(buf[:n]) != message || from.String() != relayed.LocalAddr().String() {
+					t.Fatalf("peer: wanted %q from %v, got %q from %v", message, relayed.LocalAddr(), buf[:n], from)
+				}
+				_, err = peer.WriteTo(buf[:n], from)
+				ok(t, err)
+				n, _, err = relayed.ReadFrom(buf)
+				ok(t, err)
+				if string(buf[:n]) != message {
+					t.Fatalf("client: wanted %q, got %q", message, buf[:n])
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("figures: %+v; wanted packets that were forwarded in the kernel", s.Stats())
+				}
+			}
 		})
 	}
 }
