@@ -54,22 +54,10 @@ func connectivity(r *result.Run, name string, n *negotiation.Record) *table {
 		if c.Result == "succeeded" {
 			mark = green
 		}
-		t.add(text(since(r, c.Time)), cell{checkWords(c), dim}, text(c.Local.String()), text(c.Remote.String()), cell{c.Result, mark},
+		t.add(text(since(r, c.Time)), cell{c.Words(), dim}, text(c.Local.String()), text(c.Remote.String()), cell{c.Result, mark},
 			text(duration(result.Duration(c.RTT))), text(fmt.Sprint(c.Sent)))
 	}
 	return t
-}
-
-// checkWords says what kind of check it was.
-func checkWords(c negotiation.Check) string {
-	words := c.Direction
-	if c.Relayed {
-		words += " by relay"
-	}
-	if c.UseCandidate {
-		words += ", nominates"
-	}
-	return words
 }
 
 // allocations lists those on the relay.
@@ -111,61 +99,11 @@ func flights(r *result.Run, d *negotiation.DTLS) *table {
 
 // dtlsFacts are what was negotiated and what was offered, as names and values.
 func dtlsFacts(d *negotiation.DTLS) [][2]string {
-	var rows [][2]string
-	add := func(name, value string) {
-		if value != "" {
-			rows = append(rows, [2]string{name, value})
-		}
+	complete := "no"
+	if d.Complete {
+		complete = "after " + result.Duration(d.Duration).String()
 	}
-	chosen := func(name, value string, offered []string) {
-		if value == "" && len(offered) > 0 {
-			value = "none"
-		}
-		if len(offered) > 0 {
-			value += ", of " + strings.Join(offered, ", ")
-		}
-		add(name, value)
-	}
-	chosen("version", d.Version, d.VersionsOffered)
-	chosen("cipher suite", d.CipherSuite, d.CipherSuitesOffered)
-	chosen("group", d.Group, d.GroupsOffered)
-	chosen("signature", d.SignatureScheme, d.SignaturesOffered)
-	chosen("SRTP profile", d.SRTPProfile, d.SRTPProfilesOffered)
-	add("MKI", d.MKI)
-	add("extended master secret", yesNo(d.ExtendedMasterSecret))
-	if d.Setup != [2]string{} {
-		add("setup in SDP", orNone(d.Setup[0])+", peer "+orNone(d.Setup[1]))
-	}
-	certificate := func(name string, c *negotiation.Certificate) {
-		if c == nil {
-			return
-		}
-		match := "promised by the SDP"
-		switch {
-		case c.Promised == "":
-			match = "the SDP promised none"
-		case !c.Matched:
-			match = "but the SDP promised " + c.Promised
-		}
-		add(name, fmt.Sprintf("%s, %s; %s, %s", c.Key, c.Signature, c.Fingerprint, match))
-	}
-	certificate("own certificate", d.Own)
-	certificate("peer's certificate", d.Peer)
-	add("retransmissions", fmt.Sprint(d.Retransmissions))
-	switch {
-	case d.Complete:
-		add("complete", "after "+result.Duration(d.Duration).String())
-	default:
-		add("complete", "no")
-	}
-	return rows
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
+	return append(d.Facts(), [2]string{"retransmissions", fmt.Sprint(d.Retransmissions)}, [2]string{"complete", complete})
 }
 
 // srtpStreams lists the streams of a leg, by SSRC and direction.

@@ -255,14 +255,7 @@ func (p *printer) checks(all []negotiation.Check) {
 	var order []checkRow
 	good := 0
 	for _, c := range all {
-		how := c.Direction
-		if c.Relayed {
-			how += " by relay"
-		}
-		if c.UseCandidate {
-			how += ", nominates"
-		}
-		row := checkRow{how, c.Local, c.Remote, c.Result}
+		row := checkRow{c.Words(), c.Local, c.Remote, c.Result}
 		s := sums[row]
 		if s == nil {
 			s = &sum{first: c.Time}
@@ -295,31 +288,10 @@ func milliseconds(d time.Duration) string {
 
 func (p *printer) handshake(d *negotiation.DTLS) {
 	var rows [][]string
-	add := func(name, value string) {
-		if value != "" {
-			rows = append(rows, []string{name, value})
-		}
+	add := func(name, value string) { rows = append(rows, []string{name, value}) }
+	for _, fact := range d.Facts() {
+		add(fact[0], fact[1])
 	}
-	chosen := func(name, value string, offered []string) {
-		if value == "" && len(offered) > 0 {
-			value = "none"
-		}
-		if len(offered) > 0 {
-			value += ", of " + strings.Join(offered, ", ")
-		}
-		add(name, value)
-	}
-	chosen("version", d.Version, d.VersionsOffered)
-	chosen("cipher suite", d.CipherSuite, d.CipherSuitesOffered)
-	chosen("group", d.Group, d.GroupsOffered)
-	chosen("signature", d.SignatureScheme, d.SignaturesOffered)
-	chosen("SRTP profile", d.SRTPProfile, d.SRTPProfilesOffered)
-	add("MKI", d.MKI)
-	if d.Version != "" {
-		add("extended master secret", map[bool]string{true: "yes", false: "no"}[d.ExtendedMasterSecret])
-	}
-	add("own certificate", certificate(d.Own))
-	add("peer's certificate", certificate(d.Peer))
 	state := "not complete"
 	if d.Complete {
 		state = "complete after " + milliseconds(d.Duration)
@@ -332,20 +304,6 @@ func (p *printer) handshake(d *negotiation.DTLS) {
 		add("alert", alert)
 	}
 	p.table(fmt.Sprintf("DTLS as %s, %s – %s", orNone(d.Role), address(d.Local), address(d.Remote)), nil, rows)
-}
-
-func certificate(c *negotiation.Certificate) string {
-	if c == nil {
-		return ""
-	}
-	promise := "promised by the SDP"
-	switch {
-	case c.Promised == "":
-		promise = "no SDP promised one"
-	case !c.Matched:
-		promise = "but the SDP promised " + c.Promised
-	}
-	return fmt.Sprintf("%s, %s; %s, %s", c.Key, c.Signature, c.Fingerprint, promise)
 }
 
 func (p *printer) streams(all []negotiation.SRTP) {
