@@ -14,7 +14,8 @@
 //	                     what is inside TURN is fed back ┘        └─ SRTP, SRTCP (srtp.go, keying.go)
 //
 // RelayView is the other end's view: what a transport relay can see in what it
-// relays.
+// relays. Package relaylog is a relay's log of it, package inspect reads captures, runs
+// and logs.
 //
 // Sources: RFC 7983 (which protocol a datagram is of), 8489 and 8656 (STUN, TURN),
 // 8445 and 7675 (ICE, consent), 6347, 5764 and 5705 (DTLS-SRTP and its keys), 3550

@@ -114,10 +114,12 @@ type Transaction struct {
 }
 
 // Troubled is true when the leg has problems or findings, or its media did not flow
-// both ways.
+// both ways. A leg of a relay's log that ICE did not choose has no media to flow.
 func (l Leg) Troubled() bool {
-	return len(l.Problems) > 0 || len(l.Findings) > 0 || !flows(l.Record)
+	return len(l.Problems) > 0 || len(l.Findings) > 0 || !flows(l.Record) && !l.notChosen()
 }
+
+func (l Leg) notChosen() bool { return l.Relayed != nil && l.Relayed.CarriedBy != "" }
 
 // progressStep is after how many bytes Progress is told.
 const progressStep = 1 << 20

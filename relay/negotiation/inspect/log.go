@@ -34,6 +34,9 @@ type Relayed struct {
 	Peer       netip.AddrPort `json:"peer"`
 	// Stage is negotiation.Stage's name.
 	Stage string `json:"stage,omitempty"`
+	// CarriedBy is the leg over which the same ICE session went on, when it was not
+	// this one: a path that ICE did not choose is no failure.
+	CarriedBy string `json:"carried_by,omitempty"`
 	// Until says why reading ended; empty while the leg is read.
 	Until string `json:"until,omitempty"`
 }
@@ -51,6 +54,7 @@ type entry struct {
 	Peer       addrPort            `json:"peer"`
 	Stage      string              `json:"stage"`
 	Until      string              `json:"until"`
+	CarriedBy  string              `json:"carried_by"`
 	Record     *negotiation.Record `json:"record"`
 
 	// attrs are all of them, for events.
@@ -201,9 +205,10 @@ func (l *logs) line(n int, text []byte) error {
 // take gives a line to its leg.
 func (l *logs) take(key logKey, g *logged, e *entry) error {
 	if e.Allocation != "" {
-		relayed := &Relayed{Allocation: e.Allocation, Transport: e.Transport, Relay: e.Relay.AddrPort, Peer: e.Peer.AddrPort, Stage: e.Stage, Until: e.Until}
+		relayed := &Relayed{Allocation: e.Allocation, Transport: e.Transport, Relay: e.Relay.AddrPort, Peer: e.Peer.AddrPort,
+			Stage: e.Stage, CarriedBy: e.CarriedBy, Until: e.Until}
 		if g.Relayed != nil && relayed.Stage == "" {
-			relayed.Stage = g.Relayed.Stage
+			relayed.Stage, relayed.CarriedBy = g.Relayed.Stage, g.Relayed.CarriedBy
 		}
 		g.Relayed = relayed
 	}
@@ -250,7 +255,7 @@ func (l *logs) report(file string) *Report {
 			if leg.Verdict == "" {
 				leg.Verdict = "no verdict yet, the last event is " + orNone(g.last)
 			}
-		} else {
+		} else if !leg.notChosen() {
 			leg.Findings = findings(leg.Record, nil)
 		}
 		out.Legs = append(out.Legs, leg)

@@ -130,6 +130,21 @@ func TestLogsOfARelay(t *testing.T) {
 	contains(t, "text", text(t, read(t, []byte(live), inspect.Options{})), "it is still read")
 }
 
+// A path that ICE did not choose is no failure.
+func TestALegThatWasNotChosen(t *testing.T) {
+	const line = `{"time":"2026-03-01T09:00:00Z","msg":"leg.record","leg":"r-2.1","allocation":"r-2","transport":"udp","relay":"20.202.0.1:50000","peer":"198.51.100.1:1",` +
+		`"stage":"answered","carried_by":"r-1.1","until":"most","record":{"leg":"r-2.1","ice":{"checks":[{"direction":"sent","result":"succeeded"}]},"verdict":"ICE checks answered"}}`
+	r := read(t, []byte(line), inspect.Options{})
+	if l := only(t, r); l.Troubled() || l.Relayed.CarriedBy != "r-1.1" {
+		t.Errorf("leg: %s", marshal(t, l))
+	}
+	contains(t, "text", text(t, r), "✓ r-2.1: ICE checks answered", "carried by", "leg r-1.1", "it had been read for long enough")
+	again := read(t, []byte(marshal(t, r)), inspect.Options{})
+	if got, want := marshal(t, again), marshal(t, r); got != want {
+		t.Errorf("read back: got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // What is no log of ours is refused with the number of the line.
 func TestForeignLogs(t *testing.T) {
 	const ours = `{"time":"2026-03-01T09:00:00Z","level":"INFO","msg":"srtp.first","leg":"alice","ssrc":"0x00000007","direction":"sent"}` + "\n"

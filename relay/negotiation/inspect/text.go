@@ -115,7 +115,7 @@ func (p *printer) leg(l *Leg) {
 	p.since = l.Started
 	p.line("")
 	switch {
-	case !flows(l.Record):
+	case !flows(l.Record) && !l.notChosen():
 		p.marked("", red, "✗", "%s: %s", l.Leg, l.Verdict)
 	case l.Troubled():
 		p.marked("", yellow, "!", "%s: %s", l.Leg, l.Verdict)

@@ -19,12 +19,16 @@ func (p *printer) relayed(r *Relayed) {
 		"": "it is still read", "sample": "media had flowed for long enough", "most": "it had been read for long enough",
 		"foreign": "nothing in it is read", "allocation": "the allocation ended", "closed": "the log was closed",
 	}[r.Until]
-	p.table("Relayed leg", nil, [][]string{
+	rows := [][]string{
 		{"allocation", fmt.Sprintf("%s over %s, relayed address %s", r.Allocation, r.Transport, address(r.Relay))},
 		{"peer", address(r.Peer)},
 		{"stage", orDash(r.Stage)},
 		{"read until", orDash(until)},
-	})
+	}
+	if r.CarriedBy != "" {
+		rows = append(rows, []string{"carried by", "leg " + r.CarriedBy})
+	}
+	p.table("Relayed leg", nil, rows)
 }
 
 // descriptions writes what matters here of offers and answers.
