@@ -254,7 +254,7 @@ func (c *Controller) drop(k *call) {
 func (c *Controller) notify(k *call, to *user, n Notification) {
 	n.Call, n.State, n.Time = k.id, k.state, c.cfg.Now()
 	if _, from := k.sides(to); from != nil {
-		k.remember(n, from.user)
+		k.origins.remember(n, from.user.id)
 	}
 	to.box.put(n)
 	if to.session != nil {

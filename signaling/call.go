@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/callpath/callpath/signaling/callstate"
@@ -29,7 +28,7 @@ type call struct {
 	forget *timer // once ended
 
 	// origins say whose candidate has an address (origin.go).
-	origins map[netip.Addr]string
+	origins origins
 
 	created, over time.Time
 	reason        string

@@ -48,6 +48,8 @@ type conference struct {
 	media map[string]*media
 	// early are layouts of those whose offer is just being answered.
 	early map[string][]Slot
+	// origins say whose candidate has an address (origin.go).
+	origins origins
 	// thread is true once the chat's is made.
 	thread bool
 	// lobby runs until the next wait in the lobby ends; idle until the conference
@@ -87,6 +89,9 @@ func (k *conference) concerns(id string) bool {
 	_, there := k.state.People[id]
 	return there || id == k.creator || k.invites(id)
 }
+
+// records says whether recording is asked for. c.mu is held.
+func (k *conference) records() bool { return k.recording || k.state.Options.RecordAutomatically }
 
 // person is what the policies are told of a user. c.mu is held.
 func (c *Controller) person(by actor, k *conference) policy.Person {
@@ -144,7 +149,7 @@ func (c *Controller) processor(region string) MediaProcessor {
 // c.mu is held.
 func (k *conference) view(reader string) Meeting {
 	m := k.state
-	v := Meeting{ID: k.id, Kind: k.kind, Subject: k.subject, Phase: m.Phase, Place: policy.Outside, Recording: k.recording, Created: k.created, Ended: k.ended}
+	v := Meeting{ID: k.id, Kind: k.kind, Subject: k.subject, Phase: m.Phase, Place: policy.Outside, Recording: k.records(), Created: k.created, Ended: k.ended}
 	if a, ok := m.People[reader]; ok {
 		v.Place = a.Place
 	}
@@ -170,6 +175,7 @@ func (c *Controller) entry(k *conference, a meeting.Attendance) MeetingParticipa
 		Since: a.Since, AwaitsStart: a.AwaitsStart, Connection: "reconnecting", Media: k.media[a.Person.ID] != nil}
 	if a.Place == policy.Present {
 		e.Role, _ = policy.RoleOf(cs)
+		e.Rights = rightsOf(cs)
 	}
 	if u := c.users[a.Person.ID]; u != nil {
 		e.Name = u.name
@@ -178,6 +184,21 @@ func (c *Controller) entry(k *conference, a meeting.Attendance) MeetingParticipa
 		}
 	}
 	return e
+}
+
+// rightsOf is what somebody present may do.
+func rightsOf(c policy.Case) []string {
+	rights := []string{}
+	for _, r := range []struct {
+		name string
+		may  func(policy.Case) policy.Decision
+	}{{RightMicrophone, policy.MayUseMicrophone}, {RightCamera, policy.MayUseCamera}, {RightPresent, policy.MayPresent},
+		{RightChat, policy.MayChat}, {RightDialOut, policy.MayDialOut}} {
+		if r.may(c).Outcome == policy.Allowed {
+			rights = append(rights, r.name)
+		}
+	}
+	return rights
 }
 
 // roster is those who are there; with the lobby for those who may admit. c.mu is held.

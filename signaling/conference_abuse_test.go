@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,38 @@ func TestMediaThatIsNotDTLSSRTPDoesNotReachTheProcessor(t *testing.T) {
 		mustBe(t, err, signaling.CodeMedia, "")
 		if got := p.has(id); got != "" {
 			t.Errorf("%v: media of %q", tc, got)
+		}
+	}
+}
+
+// A processor that refuses a new offer leaves the media of before as it is; one that
+// answers wrongly does not.
+func TestARefusedNewOfferKeepsTheMediaOfBefore(t *testing.T) {
+	w, p := meetings(t, nil)
+	olga := w.join("olga")
+	id := meet(t, olga, "recordAutomatically=true")
+	if a := mustJoin(t, olga, id, policy.Present); !a.Recording {
+		t.Errorf("got %+v, wanted recording asked for", a)
+	}
+	with := offer().SDP + "a=candidate:1 1 udp 1 10.9.8.7 4000 typ host\r\n"
+	if _, err := olga.MeetingMedia(ctx(t), id, with, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.controller.CandidateOrigin(id, netip.MustParseAddr("10.9.8.7")); got != "host candidate of the media processor" { // which sends them back
+		t.Errorf("the address is a %q", got)
+	}
+	for _, tc := range []struct {
+		answer, has string
+		err         error
+	}{{"", "olga", errors.New("no common codec")}, {"v=0", "", nil}} {
+		p.mu.Lock()
+		p.answer, p.before = tc.answer, func(string, string) error { return tc.err }
+		p.mu.Unlock()
+		_, err := olga.MeetingMedia(ctx(t), id, offer().SDP, false)
+		mustBe(t, err, signaling.CodeMedia, "")
+		roster, err := olga.MeetingParticipants(ctx(t), id)
+		if got := p.has(id); got != tc.has || err != nil || roster[0].Media != (tc.has != "") {
+			t.Errorf("%v: media of %q, roster %+v, %v; wanted media of %q", tc.err, got, roster, err, tc.has)
 		}
 	}
 }

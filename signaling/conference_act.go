@@ -120,21 +120,8 @@ func (c *Controller) open(by actor, k *conference, build func(policy.Effective) 
 	if p != nil {
 		return Meeting{}, p
 	}
-	var err error
-	switch {
-	case k.id != "":
-	case k.kind == KindGroup:
-		var id uuid.UUID
-		id, err = uuid.NewRandomFromReader(c.cfg.Rand)
-		k.id = id.String()
-	default:
-		k.id, err = random(c.cfg.Rand, callIDBytes)
-	}
-	if err == nil {
-		k.created, k.media = c.cfg.Now().Round(0).UTC(), map[string]*media{}
-		k.state, err = build(rules)
-	}
-	if err == nil {
+	state, err := build(rules)
+	if k.state = state; err == nil {
 		err = c.save(k, k.state, time.Time{})
 	}
 	if err != nil {
@@ -171,17 +158,30 @@ func (c *Controller) mayOpen(by actor, k *conference) (policy.Effective, *Proble
 	case c.owned[u.id] >= c.cfg.Limits.MeetingsPerUser:
 		return policy.Effective{}, problem(CodeTooMany, "%s has made %d meetings and group calls, which is all that may be kept", u.id, c.cfg.Limits.MeetingsPerUser)
 	}
-	k.groups = u.groups
 	rules, err := c.policies.Organization.Effective(u.id, u.groups)
+	if err == nil && k.id == "" {
+		k.id, err = c.newID(k.kind)
+	}
 	if err != nil {
 		return rules, problem(CodeInternal, "%s", err)
 	}
+	k.groups, k.created, k.media = u.groups, c.cfg.Now().Round(0).UTC(), map[string]*media{}
 	c.owned[u.id]++
 	c.total++
 	if k.kind == KindMeeting {
 		c.audit(ruleKind, true, "members of the organisation schedule meetings", by.event(nil))
 	}
 	return rules, nil
+}
+
+// newID is a UUID for a group call, as for those that are made by joining them. c.mu is
+// held: Config.Rand need not be safe for concurrent use.
+func (c *Controller) newID(kind string) (string, error) {
+	if kind != KindGroup {
+		return random(c.cfg.Rand, callIDBytes)
+	}
+	id, err := uuid.NewRandomFromReader(c.cfg.Rand)
+	return id.String(), err
 }
 
 // disown counts a conference no more. c.mu is held.
@@ -249,7 +249,7 @@ func (c *Controller) joinConference(by actor, k *conference, in joinRequest) (Ad
 	if !ok { // sent away in the same moment
 		return Admission{}, problem(CodeOutOfOrder, "%s is not in the %s any more", person.ID, k.kind)
 	}
-	v := Admission{Meeting: k.id, Participant: person.ID, Place: a.Place, Rule: d.Rule, Value: d.Value, Source: d.Source, AwaitsStart: a.AwaitsStart, Recording: k.recording}
+	v := Admission{Meeting: k.id, Participant: person.ID, Place: a.Place, Rule: d.Rule, Value: d.Value, Source: d.Source, AwaitsStart: a.AwaitsStart, Recording: k.records()}
 	if a.Place == policy.Present {
 		v.Role, _ = policy.RoleOf(k.state.Case(person))
 		v.Region = k.state.Region

@@ -86,7 +86,7 @@ func (c *Controller) entered(k *conference, e meeting.Event, from policy.Place, 
 		return
 	}
 	t.lobby = append(t.lobby, entry)
-	c.inform(k, e.Person, Notification{Type: NotifyMeetingAdmitted, From: e.By, Role: e.Role, Region: k.state.Region, Recording: k.recording})
+	c.inform(k, e.Person, Notification{Type: NotifyMeetingAdmitted, From: e.By, Role: e.Role, Region: k.state.Region, Recording: k.records()})
 	why := "admitted from the lobby"
 	if e.By == "" {
 		why = "the meeting has started"

@@ -72,6 +72,9 @@ func (c *Controller) host(by actor, k *conference, o offered) (string, *Problem)
 	ctx, cancel := context.WithTimeout(c.ctx, mediaWait)
 	defer cancel()
 	answer, err := processor.Join(ctx, k.id, by.user.id, o.sdp, o.mix)
+	// A processor that says no goes on as before; one that did not answer in time, or
+	// answered wrongly, may do anything.
+	said := err != nil && ctx.Err() == nil
 	if err == nil {
 		err = checkMediaAnswer(o.summary, answer)
 	}
@@ -84,22 +87,27 @@ func (c *Controller) host(by actor, k *conference, o offered) (string, *Problem)
 		if lacks, denied := o.sends().forbids(k.state.Case(a.Person)); denied {
 			d = lacks
 		} else {
-			c.hosted(by, k, o)
+			c.hosted(by, k, o, answer)
 		}
 	}
+	had := there && k.media[by.user.id] != nil
 	c.mu.Unlock()
 	if there && err == nil && d.Rule == "" {
 		return answer, nil
 	}
-	// Nobody else knows of that media, so nobody else would end it.
-	processor.Leave(k.id, by.user.id)
+	if !had || !said {
+		// Nobody else knows of that media, so nobody else would end it.
+		processor.Leave(k.id, by.user.id)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if there && k.media[by.user.id] != nil {
-		delete(k.media, by.user.id) // the new offer has replaced the old one
+	if had && !said && k.media[by.user.id] != nil {
+		delete(k.media, by.user.id)
 		c.connected(by.user)
 	}
 	switch {
+	case ctx.Err() != nil:
+		return "", problem(CodeUnavailable, "the media processor has not answered")
 	case err != nil:
 		c.cfg.Log.Error("signaling: no media", "meeting", k.id, "user", by.user.id, "error", err)
 		return "", problem(CodeMedia, "the media processor has not taken the offer: %s", clip(err.Error()))
@@ -165,7 +173,9 @@ func checkMediaAnswer(offer *offeranswer.Summary, text string) error {
 
 // hosted notes that a processor has somebody's media. c.mu is held, as for all that
 // follows.
-func (c *Controller) hosted(by actor, k *conference, o offered) {
+func (c *Controller) hosted(by actor, k *conference, o offered, answer string) {
+	k.origins.description(o.sdp, by.user.id)
+	k.origins.description(answer, "the media processor")
 	m, old := o.sends(), k.media[by.user.id]
 	if old != nil {
 		m.slots = old.slots
@@ -199,7 +209,7 @@ func (c *Controller) dropMedia(k *conference, region, id string) []func() {
 
 // endMedia forgets all media, and returns what ends it.
 func (c *Controller) endMedia(k *conference, region string) func() {
-	k.media, k.early = map[string]*media{}, nil
+	k.media, k.early, k.origins = map[string]*media{}, nil, origins{}
 	processor := c.processor(region)
 	if processor == nil {
 		return func() {}

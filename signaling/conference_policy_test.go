@@ -3,6 +3,7 @@ package signaling_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,6 +142,63 @@ OrganizerOnly                     L   L    L   L    L   L    L   L    L   L`
 	}
 	if n != 28+60 {
 		t.Errorf("%d cases were tried", n)
+	}
+}
+
+// What those present may do, by the policies and options that decide on it.
+func TestEveryPolicyAtEveryValueDecidesOnTheRights(t *testing.T) {
+	w, _ := meetings(t, nil)
+	clients := map[string]*signaling.Client{}
+	who := []string{"olga", "mia", "gus", "tom", "zoe"}
+	for _, id := range who {
+		clients[id] = w.join(id)
+		go drain(clients[id])
+	}
+	const table = `
+DesignatedPresenterRoleMode=EveryoneUserOverride                          |                                          | present    | olga mia gus tom zoe
+DesignatedPresenterRoleMode=EveryoneInSameAndFederatedCompanyUserOverride |                                          | present    | olga mia gus tom
+DesignatedPresenterRoleMode=EveryoneInCompanyUserOverride                 |                                          | present    | olga mia gus
+DesignatedPresenterRoleMode=OrganizerOnlyUserOverride                     |                                          | present    | olga
+DesignatedPresenterRoleMode=OrganizerOnlyUserOverride                     | allowedPresenters=everyone               | present    | olga mia gus tom zoe
+DesignatedPresenterRoleMode=EveryoneUserOverride                          | allowedPresenters=organization           | present    | olga mia gus
+DesignatedPresenterRoleMode=EveryoneUserOverride                          | allowedPresenters=roleIsPresenter        | present    | olga
+DesignatedPresenterRoleMode=EveryoneUserOverride                          | allowedPresenters=organizer              | present    | olga
+AllowAnonymousUsersToDialOut=false                                        |                                          | dial-out   | olga mia gus tom
+AllowAnonymousUsersToDialOut=true                                         |                                          | dial-out   | olga mia gus tom zoe
+MeetingChatEnabledType=Enabled                                            |                                          | chat       | olga mia gus tom zoe
+MeetingChatEnabledType=Disabled                                           | allowMeetingChat=enabled                 | chat       |
+MeetingChatEnabledType=EnabledExceptAnonymous                             |                                          | chat       | olga mia gus tom
+MeetingChatEnabledType=EnabledInMeetingOnlyForAllExceptAnonymous          |                                          | chat       | olga mia gus tom
+MeetingChatEnabledType=Enabled                                            | allowMeetingChat=disabled                | chat       |
+MeetingChatEnabledType=Enabled                                            | allowMeetingChat=limited                 | chat       | olga mia gus tom zoe
+DesignatedPresenterRoleMode=OrganizerOnlyUserOverride                     | allowAttendeeToEnableMic=true            | microphone | olga mia gus tom zoe
+DesignatedPresenterRoleMode=OrganizerOnlyUserOverride                     | allowAttendeeToEnableMic=false           | microphone | olga
+DesignatedPresenterRoleMode=EveryoneUserOverride                          | allowAttendeeToEnableMic=false           | microphone | olga mia gus tom zoe
+DesignatedPresenterRoleMode=OrganizerOnlyUserOverride                     | allowAttendeeToEnableCamera=true         | camera     | olga mia gus tom zoe
+DesignatedPresenterRoleMode=OrganizerOnlyUserOverride                     | allowAttendeeToEnableCamera=false        | camera     | olga`
+	for line := range strings.Lines(strings.TrimSpace(table)) {
+		f := strings.Split(line, "|")
+		settings, options, right, want := strings.TrimSpace(f[0]), strings.TrimSpace(f[1]), strings.TrimSpace(f[2]), strings.TrimSpace(f[3])
+		if err := w.controller.SetPolicies(policies(t, "AutoAdmittedUsers=Everyone "+settings)); err != nil {
+			t.Fatal(err)
+		}
+		id := meet(t, clients["olga"], options)
+		for _, name := range who {
+			mustJoin(t, clients[name], id, policy.Present)
+		}
+		roster, err := clients["olga"].MeetingParticipants(ctx(t), id)
+		var got []string
+		for _, p := range roster {
+			if slices.Contains(p.Rights, right) {
+				got = append(got, p.Participant)
+			}
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s | %s: %s may %v, %v; wanted %s", settings, options, right, got, err, want)
+		}
+		if err := clients["olga"].EndMeeting(ctx(t), id); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

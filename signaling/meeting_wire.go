@@ -93,9 +93,11 @@ type Meeting struct {
 	Invited      []string      `json:"invited,omitempty"`
 	Phase        meeting.Phase `json:"phase"`
 	// Region hosts the media: where the first participant is, while there are any.
-	Region    string          `json:"region,omitempty"`
-	Options   *policy.Options `json:"options,omitempty"`
-	Recording bool            `json:"recording,omitempty"`
+	Region  string          `json:"region,omitempty"`
+	Options *policy.Options `json:"options,omitempty"`
+	// Recording says that recording is asked for: by GroupRequest, or by the
+	// option recordAutomatically.
+	Recording bool `json:"recording,omitempty"`
 	// Place is where the reader is.
 	Place   policy.Place `json:"place"`
 	Created time.Time    `json:"created"`
@@ -120,6 +122,16 @@ type Admission struct {
 	Recording bool   `json:"recording,omitempty"`
 }
 
+// The rights of somebody present, as the policies, the options and the role give them.
+// To dial out, which adds a telephone, there is no request here yet.
+const (
+	RightMicrophone = "microphone"
+	RightCamera     = "camera"
+	RightPresent    = "present" // a shared screen
+	RightChat       = "chat"
+	RightDialOut    = "dial-out"
+)
+
 // MeetingParticipant is one line of the roster.
 type MeetingParticipant struct {
 	Participant string      `json:"participant"` // the user's ID
@@ -127,6 +139,8 @@ type MeetingParticipant struct {
 	Kind        policy.Kind `json:"kind,omitempty"`
 	Client      string      `json:"client,omitempty"`
 	Role        policy.Role `json:"role,omitempty"`
+	// Rights are of somebody present; see RightMicrophone.
+	Rights []string `json:"rights,omitempty"`
 	// Place is lobby or present; outside in the notification of who has gone.
 	Place policy.Place `json:"place"`
 	Since time.Time    `json:"since,omitzero"`
