@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"os"
+	"time"
 
 	"github.com/callpath/callpath/relay/negotiation/relaylog"
 	"github.com/callpath/callpath/relay/turn"
@@ -14,7 +14,7 @@ import (
 // negotiationLog writes what the relay sees of ICE, DTLS and SRTP. Nil is no log.
 type negotiationLog struct {
 	log  *relaylog.Log
-	file *os.File // nil when the server's own log is written to
+	file *rotated // nil when the server's own log is written to
 }
 
 // toLog, as the value of negotiation-log, is the server's own log.
@@ -31,8 +31,7 @@ func (c *Config) newNegotiationLog(log *slog.Logger) (*negotiationLog, error) {
 	case toLog:
 		handler = log.With("part", "negotiation").Handler()
 	default:
-		// Addresses and who talked when are nobody else's business.
-		f, err := os.OpenFile(c.NegotiationLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		f, err := newRotated(c.NegotiationLog, rotationCheck, time.Now)
 		if err != nil {
 			return nil, fmt.Errorf("negotiation-log: %w", err)
 		}
