@@ -77,11 +77,18 @@ func write(folder, round string) error {
 		return err
 	}
 	var mu sync.Mutex
+	said, turns := 0, make(chan bool, 1)
 	say := func(a ack) {
 		line, _ := json.Marshal(a)
 		mu.Lock()
 		defer mu.Unlock()
 		_, _ = os.Stdout.Write(append(line, '\n'))
+		if said++; said%60 == 0 {
+			select {
+			case turns <- true:
+			default:
+			}
+		}
 	}
 	failed := make(chan error)
 	for _, thread := range []string{"t", "u"} {
@@ -92,7 +99,21 @@ func write(folder, round string) error {
 	for n := range 2 {
 		go func() { failed <- meet(f, fmt.Sprintf("meeting %d of round %s", n, round), say) }()
 	}
+	go func() { failed <- rotate(f, s, turns) }()
 	return <-failed
+}
+
+// rotate changes all keys at each turn: those of the store and the tenant's.
+func rotate(f *store.File, s *chat.Service, turns <-chan bool) error {
+	for range turns {
+		if err := f.Rotate(); err != nil {
+			return err
+		}
+		if err := s.Keys().Rotate(context.Background(), "contoso"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // talk sends, edits, deletes and marks without end.

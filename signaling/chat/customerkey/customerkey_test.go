@@ -277,24 +277,6 @@ func TestFileVault(t *testing.T) {
 	}
 }
 
-func TestVaultFailsClosedWhenItsFileCantBeWritten(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "gone")
-	must(t, os.Mkdir(folder, 0o700))
-	v, err := OpenFileVault(filepath.Join(folder, "vault"))
-	must(t, err)
-	must(t, v.Create("a"))
-	must(t, os.RemoveAll(folder))
-	if v.Create("b") == nil || v.Revoke(t.Context(), "a") == nil || v.Restore(t.Context(), "a") == nil {
-		t.Error("a change that was not written succeeds")
-	}
-	if _, err := v.Wrap(t.Context(), "b", nil, nil); !errors.Is(err, ErrNoKey) {
-		t.Errorf("key that was not written: %v, wanted ErrNoKey", err)
-	}
-	if _, err := v.Wrap(t.Context(), "a", nil, nil); !errors.Is(err, ErrRevoked) {
-		t.Errorf("revoked key: %v, wanted ErrRevoked", err)
-	}
-}
-
 type brokenStore struct{ MemoryStore }
 
 func (*brokenStore) Save(context.Context, string, []byte) error { return os.ErrPermission }

@@ -35,12 +35,16 @@ type KeyVault interface {
 }
 
 // Vault is a KeyVault in memory or in a file. The file stands for a hardware module or
-// a cloud's vault where there is none: whoever reads it has the keys.
+// a cloud's vault where there is none: whoever reads it has the keys. Each use looks
+// whether another process replaced the file, so that what an administrator revokes
+// beside a running server is revoked there too. When the file is gone, or damaged, no
+// key can be used. Two processes must not change it at the same time.
 type Vault struct {
 	path string // "" in memory
 
 	mu   sync.Mutex
 	keys map[string]*rootKey
+	seen fs.FileInfo // the file that keys come from; nil when there was none
 }
 
 type rootKey struct {
@@ -56,13 +60,37 @@ func NewMemoryVault() *Vault { return &Vault{keys: make(map[string]*rootKey)} }
 func OpenFileVault(path string) (*Vault, error) {
 	v := NewMemoryVault()
 	v.path = path
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return v, nil
+	if err := v.refresh(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// refresh reads the file if it is not the one that was read before. v.mu is held, but
+// for a new vault.
+func (v *Vault) refresh() error {
+	if v.path == "" {
+		return nil
+	}
+	info, err := os.Stat(v.path)
+	if errors.Is(err, fs.ErrNotExist) && v.seen == nil {
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("customerkey: key vault: %w", err)
+		return fmt.Errorf("customerkey: key vault: %w", err)
 	}
+	if v.seen != nil && os.SameFile(info, v.seen) && info.ModTime().Equal(v.seen.ModTime()) && info.Size() == v.seen.Size() && info.Mode() == v.seen.Mode() {
+		return nil
+	}
+	keys, err := readVault(v.path, info)
+	if err != nil {
+		return err
+	}
+	v.keys, v.seen = keys, info
+	return nil
+}
+
+func readVault(path string, info fs.FileInfo) (map[string]*rootKey, error) {
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("customerkey: key vault %s has mode %s, wanted a file with mode 0600", path, mode)
 	}
@@ -71,10 +99,11 @@ func OpenFileVault(path string) (*Vault, error) {
 		return nil, fmt.Errorf("customerkey: key vault: %w", err)
 	}
 	// The decoder's error could quote what it read.
-	if json.Unmarshal(data, &v.keys) != nil || v.keys == nil {
+	var keys map[string]*rootKey
+	if json.Unmarshal(data, &keys) != nil || keys == nil {
 		return nil, fmt.Errorf("customerkey: key vault %s is not one, or damaged", path)
 	}
-	for name, k := range v.keys {
+	for name, k := range keys {
 		if k == nil {
 			return nil, fmt.Errorf("customerkey: key vault %s: root key %q is damaged", path, name)
 		}
@@ -82,7 +111,7 @@ func OpenFileVault(path string) (*Vault, error) {
 			return nil, fmt.Errorf("customerkey: key vault %s: root key %q is damaged", path, name)
 		}
 	}
-	return v, nil
+	return keys, nil
 }
 
 // Create makes a root key. The name must be free.
@@ -111,10 +140,11 @@ func (v *Vault) Create(root string) error {
 // revoked or not.
 func (v *Vault) Ensure(root string) error {
 	v.mu.Lock()
+	err := v.refresh()
 	there := v.keys[root] != nil
 	v.mu.Unlock()
-	if there {
-		return nil
+	if err != nil || there {
+		return err
 	}
 	return v.Create(root)
 }
@@ -149,6 +179,9 @@ func (v *Vault) usable(ctx context.Context, root string) (*keyset.Handle, error)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if err := v.refresh(); err != nil {
+		return nil, err
+	}
 	k := v.keys[root]
 	switch {
 	case k == nil:
@@ -183,6 +216,9 @@ func (v *Vault) set(ctx context.Context, root string, revoked bool) error {
 func (v *Vault) change(apply func() error, back func()) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if err := v.refresh(); err != nil {
+		return err
+	}
 	if err := apply(); err != nil {
 		return err
 	}
@@ -217,6 +253,9 @@ func (v *Vault) write() (err error) {
 	folder, err := os.Open(filepath.Dir(v.path))
 	if err != nil {
 		return err
+	}
+	if v.seen, err = os.Stat(v.path); err != nil {
+		return errors.Join(err, folder.Close())
 	}
 	return errors.Join(folder.Sync(), folder.Close())
 }
