@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -337,5 +338,45 @@ func TestAnotherIssuersUsersCall(t *testing.T) {
 	_, settings := ours.ask("GET", "/settings.json", "")
 	if !strings.Contains(settings, `"external":[{"name":"contoso","issuer":"`+contoso.url()+`","client":"web"}]`) {
 		t.Errorf("the page is not told of contoso: %s", settings)
+	}
+}
+
+func TestCheckTriesOutWhoMaySignIn(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"good": carolsPassword, "short": "short", "hashed": cheap(t, carolsPassword), "factor": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", "secret": shopSecret} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	const contoso = "{name: contoso, issuer: 'https://contoso.example', audiences: [a]}"
+	for _, c := range []struct{ identity, wanted string }{
+		{"users: [{id: carol, kind: teams, password: good, totp: factor}, {id: dan, kind: acs, password: hashed}]", ""},
+		{"users: [{id: carol, kind: teams, password: short}]", "user carol: password: " + dir + "/short has 5 bytes, wanted 8 or more"},
+		{"users: [{id: carol, kind: teams, password: none}]", "no such file"},
+		{"users: [{id: carol, kind: teams, hash: secret}]", "Password of carol: it is not a hash"},
+		{"users: [{id: carol, kind: teams, password: good, totp: good}]", "TOTP of carol is not a secret"},
+		{"users: [{id: carol, kind: teams, password: good, totp: none}]", "second factor: "},
+		{"users: [{id: carol, kind: teams, password: good, scopes: [video]}]", `Scopes of carol has "video"`},
+		{"users: [{id: acs.carol, kind: teams, password: good}]", `begin with "acs." are the applications'`},
+		{"applications: [{id: shop, secret: secret}]", ""},
+		{"applications: [{id: shop, secret: good}]", "application shop: "},
+		{"applications: [{id: Shop, secret: secret}]", `Application.ID is "Shop"`},
+		{"external: [" + contoso + "]", ""},
+		{"external: [" + contoso + ", " + contoso + "]", "each name once"},
+		{"external: [{name: contoso, issuer: 'http://contoso.example', audiences: [a]}]", "https://HOST"},
+		{"external: [{name: contoso, issuer: 'https://contoso.example', audiences: [a], ca: good}]", "good has no certificate"},
+		{"external: [{name: contoso, issuer: 'https://contoso.example', audiences: [a], algorithms: [none]}]", "none"},
+		{"redirect-uris: ['http://evil.example/']", `redirect URI "http://evil.example/"`},
+		{"token-lifetime: 24h", ""},
+	} {
+		file := filepath.Join(dir, "callpath.yaml")
+		write(t, file, "identity:\n  "+c.identity+"\n")
+		cfg, err := server.Load(server.Source{File: file, Flags: map[string]string{"state": filepath.Join(dir, "state")}})
+		ok(t, err)
+		err = cfg.Check(slog.New(slog.DiscardHandler))
+		if c.wanted == "" && err != nil || c.wanted != "" && (err == nil || !strings.Contains(err.Error(), c.wanted)) {
+			t.Errorf("%s: got %v, wanted %q", c.identity, err, c.wanted)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "state")); err == nil {
+		t.Error("a check has made the state directory")
 	}
 }

@@ -135,7 +135,7 @@ func (k *keys) firstUsers(id *Identity) ([]User, error) {
 	switch {
 	case len(k.cfg.Signaling.HTTPS) == 0:
 		return nil, nil
-	case len(id.Users) > 0:
+	case len(id.Users)+len(id.External)+len(id.Applications) > 0:
 		return id.Users, nil
 	}
 	users := []User{

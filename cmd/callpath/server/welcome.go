@@ -75,8 +75,7 @@ func (s *Server) hints(w io.Writer) {
 			break
 		}
 	}
-	if s.identity != nil {
-		accounts := s.current.Load().people.accounts
+	if accounts := s.current.Load().people.accounts; len(accounts) > 0 {
 		tries = append(tries, fmt.Sprintf("callpath identity token --state %s --issuer %s %s", s.cfg.State, s.issuer(), accounts[0].ID))
 	}
 	if s.admin != nil {

@@ -17,6 +17,7 @@ import { chromium } from 'playwright-core';
  * @property {string} caller
  * @property {string} callee
  * @property {Record<string, string>} passwords by user
+ * @property {string} provider other issuer to sign in with; empty is the server's own
  * @property {boolean} bare the callee has neither camera nor microphone
  * @property {boolean} thorough also mute, hold, restart, with pictures of each
  * @property {number} linger ms in the call before its picture is taken: the charts fill
@@ -59,8 +60,9 @@ async function signIn(page, user) {
   await page.goto(options.url);
   await page.locator('#sign-in-here:focus').waitFor();
   if (options.pictured && user === caller) await picture(page, 'sign-in');
+  if (options.provider) await page.getByRole('button', { name: `Sign in with ${options.provider}` }).focus();
   await page.keyboard.press('Enter');
-  await page.getByLabel('User').fill(user);
+  await page.getByLabel('User').fill(user.split('@')[0]);
   if (user === caller) {
     await page.getByLabel('Password').fill('a wrong password');
     await page.keyboard.press('Enter');

@@ -271,6 +271,8 @@ type options struct {
 	ForceRelay bool   `json:"forceRelay"`
 	Thorough   bool   `json:"thorough"`
 	Bare       bool   `json:"bare"`
+	// Provider is the other issuer to sign in with.
+	Provider string `json:"provider"`
 	// Pictured takes pictures of the call, whose files begin with Name.
 	Pictured bool   `json:"pictured"`
 	Name     string `json:"name"`
@@ -287,7 +289,10 @@ type options struct {
 // run calls bob from alice's page.
 func (d driver) run(t *testing.T, url string, passwords map[string]string, o options) seen {
 	t.Helper()
-	o.URL, o.Chromium, o.Caller, o.Callee, o.Passwords = url, d.chromium, "alice", "bob", passwords
+	o.URL, o.Chromium, o.Passwords = url, d.chromium, passwords
+	if o.Caller == "" {
+		o.Caller, o.Callee = "alice", "bob"
+	}
 	if o.Pictures = os.Getenv("CALLPATH_PICTURES"); o.Pictures != "" {
 		o.Linger = 10_000
 	} else {

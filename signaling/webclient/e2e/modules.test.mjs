@@ -8,6 +8,7 @@ import { configuration, transportOf, Trickle } from '../static/ice.js';
 import { Journal } from '../static/journal.js';
 import { Negotiation } from '../static/negotiation.js';
 import { fingerprints, held, ufrag } from '../static/sdp.js';
+import { check, claims, refusal, SignIn, SignInError } from '../static/signin.js';
 
 /** @param {string} sdp @returns {any} */
 const description = (sdp, type = 'offer') => ({ type, sdp });
@@ -234,4 +235,100 @@ test('an offer that cannot be used is declined', async () => {
   assert.deepEqual(sent, ['rollback']);
   assert.deepEqual(pc.did, ['remote offer', 'remote rollback']);
   negotiation.close();
+});
+
+/** A token with claims, whose signature the page does not read. @param {object} body */
+const token = (body) => ['{}', JSON.stringify(body), 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.');
+
+test('an ID token that is not for this sign-in is refused (OpenID Connect Core, 3.1.3.7)', () => {
+  const provider = { name: '', issuer: 'https://issuer.example', client: 'web' };
+  const good = { iss: 'https://issuer.example', aud: ['other', 'web'], nonce: 'n', sub: 'Zoë' };
+  check(claims(token(good)), provider, 'n');
+  check({ ...good, aud: 'web' }, provider, 'n');
+  assert.equal(claims(token(good)).sub, 'Zoë');
+  for (const wrong of [{ iss: 'https://evil.example' }, { aud: 'other' }, { aud: undefined }, { nonce: 'another' }, { nonce: undefined }]) {
+    assert.throws(() => check({ ...good, ...wrong }, provider, 'n'), SignInError, JSON.stringify(wrong));
+  }
+  for (const text of ['', 'a', 'a.!.c', `a.${Buffer.from('no JSON').toString('base64url')}.c`]) assert.throws(() => claims(text), SignInError, text);
+});
+
+test('a refusal is told in words', () => {
+  assert.equal(refusal('access_denied', 'the rule "Office only" refuses this sign-in'), 'The sign-in was refused: the rule "Office only" refuses this sign-in.');
+  assert.equal(refusal('access_denied', ''), 'The sign-in was refused.');
+  assert.equal(refusal('invalid_grant', 'the code is too old'), 'The code is too old.');
+  assert.equal(refusal('server_error', ''), 'The issuer has answered server_error.');
+});
+
+/**
+ * A page with its address, its storage and the answers of a server, each once and in
+ * this order.
+ * @param {import('node:test').TestContext} t
+ * @param {string} search
+ * @param {any} pending
+ * @param {[number, any][]} answers
+ */
+function page(t, search, pending, answers = []) {
+  const before = { location: globalThis.location, history: globalThis.history, sessionStorage: globalThis.sessionStorage, fetch: globalThis.fetch };
+  t.after(() => Object.assign(globalThis, before));
+  /** @type {string[]} */
+  const asked = [];
+  const kept = new Map(pending ? [['callpath.sign-in', JSON.stringify(pending)]] : []);
+  /** @type {string[]} */
+  const shown = [];
+  Object.assign(globalThis, {
+    location: { search, origin: 'https://page.example', pathname: '/' },
+    history: { replaceState: (/** @type {any} */ _, /** @type {any} */ __, /** @type {string} */ url) => shown.push(url) },
+    sessionStorage: { getItem: (/** @type {string} */ k) => kept.get(k) ?? null, removeItem: (/** @type {string} */ k) => kept.delete(k) },
+    fetch: async (/** @type {string} */ url, /** @type {any} */ init) => {
+      asked.push(`${url} ${init?.body ?? ''}`);
+      const [status, body] = answers.shift() ?? [500, {}];
+      return new Response(JSON.stringify(body), { status });
+    },
+  });
+  return { asked, kept, shown };
+}
+
+const settings = { issuer: 'https://issuer.example', path: '/calls', client: 'web', external: [{ name: 'contoso', issuer: 'https://contoso.example', client: 'abc' }] };
+const begun = { issuer: 'https://issuer.example', state: 's', nonce: 'n', verifier: 'v' };
+const idToken = token({ iss: 'https://issuer.example', aud: 'web', nonce: 'n' });
+const access = token({ sub: 'alice', name: 'Alice' });
+
+test('a code is exchanged twice: for tokens, and those for an access token', async (t) => {
+  const { asked, kept, shown } = page(t, '?code=c&state=s&iss=https%3A%2F%2Fissuer.example', begun, [
+    [200, { access_token: 'application', id_token: idToken, refresh_token: 'r1' }], [200, { access_token: access, scope: 'voip chat' }],
+    [200, { access_token: 'next', refresh_token: 'r2' }], [200, { access_token: access, scope: 'voip' }],
+  ]);
+  const signIn = new SignIn(settings);
+  const session = await signIn.finish();
+  assert.ok(session);
+  assert.deepEqual([session.user, session.name, session.token, session.refresh], ['alice', 'Alice', access, 'r1']);
+  assert.deepEqual(shown, ['/'], 'the code is left in the address');
+  assert.equal(kept.size, 0, 'the verifier is left behind');
+  assert.match(asked[0], /^https:\/\/page\.example\/calls\/oauth2\/token .*code=c&redirect_uri=https%3A%2F%2Fpage\.example%2F&code_verifier=v$/);
+  assert.match(asked[1], /token-exchange&client_id=web&subject_token=application&/);
+  // Two who want a new token get it by one refresh: the token for it is good once.
+  await Promise.all([signIn.renew(session), signIn.renew(session)]);
+  assert.equal(asked.length, 4);
+  assert.equal(session.refresh, 'r2');
+});
+
+for (const [name, search, pending, answers, want] of /** @type {[string, string, any, [number, any][], RegExp][]} */ ([
+  ['that this page did not begin', '?code=c&state=s&iss=https%3A%2F%2Fissuer.example', null, [], /did not begin/],
+  ['with another state', '?code=c&state=x&iss=https%3A%2F%2Fissuer.example', begun, [], /did not begin/],
+  ['of another issuer', '?code=c&state=s&iss=https%3A%2F%2Fevil.example', begun, [], /another issuer/],
+  ['that names no issuer', '?code=c&state=s', begun, [], /another issuer/],
+  ['that is a refusal', '?error=access_denied&error_description=the+rule+refuses&state=s&iss=https%3A%2F%2Fissuer.example', begun, [], /refused: the rule refuses\.$/],
+  ['whose code is refused', '?code=c&state=s&iss=https%3A%2F%2Fissuer.example', begun, [[400, { error: 'invalid_grant', error_description: 'the code is too old' }]], /^The code is too old\.$/],
+  ['whose token may not call', '?code=c&state=s&iss=https%3A%2F%2Fissuer.example', begun, [[200, { access_token: 'a', id_token: idToken }], [200, { access_token: access, scope: 'chat' }]], /lacks the scope voip/],
+])) {
+  test(`an answer ${name} signs nobody in`, async (t) => {
+    const { kept } = page(t, search, pending, answers);
+    await assert.rejects(new SignIn(settings).finish(), (error) => error instanceof SignInError && want.test(error.message));
+    assert.equal(kept.size, 0);
+  });
+}
+
+test('a page that nobody has led back signs nobody in', async (t) => {
+  page(t, '', begun);
+  assert.equal(await new SignIn(settings).finish(), null);
 });

@@ -83,6 +83,9 @@ func newProcess(t *testing.T, flags ...string) *process {
 	}
 	for _, user := range []string{"alice", "bob"} {
 		data, err := os.ReadFile(filepath.Join(p.state, "users", user+".password"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the configuration says who signs in
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,5 +239,43 @@ func signedIn(t *testing.T, p *process) {
 		if !by["alice"] || !by["bob"] {
 			t.Errorf("the audit log has a %s by rule %s of %v, wanted alice and bob", what, rule, by)
 		}
+	}
+}
+
+// The users of another organisation, which is another callpath serve, sign in there
+// and call here.
+func TestUsersOfAnotherIssuerCallThroughServe(t *testing.T) {
+	driver := newDriver(t)
+	at := listen(t)
+	port := port(at.Addr())
+	if err := at.Close(); err != nil {
+		t.Fatal(err)
+	}
+	contoso := newProcess(t, fmt.Sprintf("--identity-redirect-uris=https://127.0.0.1:%d/", port))
+	issuer := strings.TrimSuffix(contoso.url, "/")
+	file := filepath.Join(t.TempDir(), "callpath.yaml")
+	text := fmt.Sprintf("identity:\n  external:\n    - {name: contoso, issuer: %q, client: web, ca: %q}\n", issuer, filepath.Join(contoso.state, "authority.pem"))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ours := newProcess(t, "--config="+file, fmt.Sprintf("--signaling-https=%d", port))
+	if len(ours.passwords) > 0 {
+		t.Error("a server whose users are another issuer's has made some of its own")
+	}
+	passwords := map[string]string{"alice@contoso": contoso.passwords["alice"], "bob@contoso": contoso.passwords["bob"]}
+	got := driver.run(t, ours.url, passwords, options{Transport: "any", Name: "contoso", Pictured: true, Provider: "contoso",
+		Caller: "alice@contoso", Callee: "bob@contoso"})
+	for user := range passwords {
+		if frames := got.Advanced[user]; frames.After <= frames.Before {
+			t.Errorf("frames that %s sees did not advance: %d, then %d", user, frames.Before, frames.After)
+		}
+	}
+	ours.end(t)
+	by := map[string]bool{}
+	for _, r := range ours.audit("exchange") {
+		by[fmt.Sprint(r["user"])] = r["allowed"] == true && r["issuer"] == issuer
+	}
+	if !by["alice@contoso"] || !by["bob@contoso"] {
+		t.Errorf("the audit log has exchanges of %v, wanted both users of contoso", by)
 	}
 }

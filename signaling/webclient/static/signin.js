@@ -137,6 +137,7 @@ export class SignIn {
       grant_type: grantExchange, client_id: this.#settings.client,
       subject_token: own ? tokens.access_token : tokens.id_token, subject_token_type: typeOf(own ? 'access_token' : 'jwt'),
     });
+    if (!`${out.scope ?? ''}`.split(' ').includes('voip')) throw new SignInError('You have signed in, but you may not call: your access token lacks the scope voip.');
     const { sub, name } = claims(out.access_token);
     return { user: sub, name: name || sub, token: out.access_token, refresh: tokens.refresh_token ?? '', provider };
   }
