@@ -42,7 +42,8 @@ func (l *leg) share() {
 		want += best
 		demands, slots = append(demands, d), append(slots, s)
 	}
-	l.estimate.Want(fixed + want)
+	// A layer is gone up to with headroom, and its bitrate is not the same all the time.
+	l.estimate.Want((fixed + want) * 5 / 4)
 	if len(demands) == 0 {
 		return
 	}
