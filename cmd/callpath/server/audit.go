@@ -52,7 +52,8 @@ func (a audit) signaling(e signaling.Event) {
 	attrs := []slog.Attr{slog.String("event", "audit"), slog.String("part", "signaling"),
 		slog.String("what", e.Rule), slog.Bool("allowed", e.Allowed)}
 	for _, f := range []struct{ key, value string }{
-		{"user", e.User}, {"client", e.Remote}, {"call", e.Call}, {"rule", e.Rule}, {"reason", e.Reason},
+		{"user", e.User}, {"client", e.Remote}, {"call", e.Call}, {"meeting", e.Meeting}, {"person", e.Person},
+		{"rule", e.Rule}, {"reason", e.Reason},
 	} {
 		if f.value != "" {
 			attrs = append(attrs, slog.String(f.key, f.value))
