@@ -34,13 +34,15 @@ type Decoder interface {
 	// Decode decodes a payload to the beginning of pcm, which has room for Longest, and
 	// returns how many samples it has.
 	Decode(pcm []int16, payload []byte) (int, error)
-	// Conceal fills pcm with what is likely where packets are missing.
+	// Conceal fills pcm, a frame of 10 or 20 ms, with what is likely where packets are
+	// missing.
 	Conceal(pcm []int16)
 }
 
 // Encoder encodes frames of 20 ms.
 type Encoder interface {
-	// Encode encodes a frame (Rate/50 samples) to the end of payload.
+	// Encode encodes a frame (Rate/50 samples) to the end of payload. It allocates
+	// nothing when that has room for 1500 bytes.
 	Encode(payload []byte, pcm []int16) ([]byte, error)
 }
 
@@ -53,10 +55,25 @@ func (c Codec) NewEncoder() (Encoder, error) { return c.encoder() }
 // All are the codecs, in the order in which a mixer prefers them.
 func All() []Codec {
 	return []Codec{
-		{Name: "opus", ClockRate: 48000, Rate: 48000, Channels: 2, Static: -1},
-		{Name: "G722", ClockRate: 8000, Rate: 16000, Channels: 1, Static: 9},
-		{Name: "PCMU", ClockRate: 8000, Rate: 8000, Channels: 1, Static: 0, Stateless: true},
-		{Name: "PCMA", ClockRate: 8000, Rate: 8000, Channels: 1, Static: 8, Stateless: true},
+		{
+			Name: "opus", ClockRate: opusRate, Rate: opusRate, Channels: 2, Static: -1,
+			decoder: newOpusDecoder, encoder: newOpusEncoder,
+		},
+		{
+			Name: "G722", ClockRate: 8000, Rate: 16000, Channels: 1, Static: 9,
+			decoder: func() (Decoder, error) { return newG722Decoder(), nil },
+			encoder: func() (Encoder, error) { return newG722Encoder(), nil },
+		},
+		{
+			Name: "PCMU", ClockRate: 8000, Rate: 8000, Channels: 1, Static: 0, Stateless: true,
+			decoder: func() (Decoder, error) { return newPCMU(), nil },
+			encoder: func() (Encoder, error) { return newPCMU(), nil },
+		},
+		{
+			Name: "PCMA", ClockRate: 8000, Rate: 8000, Channels: 1, Static: 8, Stateless: true,
+			decoder: func() (Decoder, error) { return newPCMA(), nil },
+			encoder: func() (Encoder, error) { return newPCMA(), nil },
+		},
 	}
 }
 
