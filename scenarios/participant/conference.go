@@ -15,7 +15,6 @@ import (
 // The steps of a conference, which have no number among the documented ones.
 const (
 	stepAllocate = "allocate"
-	stepJoin     = "join"
 	stepOffer    = "media-offer"
 	stepAnswer   = "media-answer"
 )
@@ -43,7 +42,6 @@ func (p *Participant) JoinGroup(ctx context.Context, id string) (signaling.Admis
 
 func (p *Participant) join(ctx context.Context, c *conference, ask func(context.Context, string) (signaling.Admission, error)) (signaling.Admission, error) {
 	p.resolvedFirst()
-	p.step(stepJoin, "signaling", "")
 	// Being admitted may be told before the answer to the join has been read.
 	p.change(func() { c.place, p.joined = policy.Outside, c })
 	admission, err := ask(ctx, c.id)
@@ -273,25 +271,29 @@ func (p *Participant) heed(n signaling.Notification) {
 		}
 	case signaling.NotifyMeetingRejected, signaling.NotifyMeetingRemoved, signaling.NotifyMeetingEnded:
 		p.out(c, string(n.Type))
-	case signaling.NotifyMeetingLayout:
-		p.laidOut(n.Slots)
 	}
 }
 
-// laidOut takes who is on which slot. While nobody is on any, there is no gap in
-// what comes.
-func (p *Participant) laidOut(slots []signaling.Slot) {
-	for _, slot := range slots {
-		if slot.Participant != "" {
-			return
-		}
-	}
+// Alone says that nobody else is in the conference any more: until somebody is,
+// there is no gap in what comes.
+func (p *Participant) Alone() {
 	p.mu.Lock()
 	s := p.session
 	p.mu.Unlock()
 	if s != nil {
 		s.reception.pause()
 	}
+}
+
+// Heard is what the participant has received in its conference so far.
+func (p *Participant) Heard() Heard {
+	p.mu.Lock()
+	s := p.session
+	p.mu.Unlock()
+	if s == nil || s.conference == nil {
+		return Heard{}
+	}
+	return s.reception.soFar()
 }
 
 // Place is where the participant stands, as far as it has been told.
@@ -304,10 +306,8 @@ func (p *Participant) Place() policy.Place {
 	return p.joined.place
 }
 
-// AwaitHeard waits until enough says so of what the participant has received intact
-// in its conference, by who sent it: it is given the number of packets of each
-// sender and kind, and the number of packets that were mixed. missing words what is
-// not there yet.
+// AwaitHeard waits until the participant has media and enough says so of what it has
+// received in its conference so far.
 func (p *Participant) AwaitHeard(ctx context.Context, enough func(Heard) bool) error {
 	at := ""
 	err := p.until(ctx, func() (bool, error) {
@@ -321,7 +321,7 @@ func (p *Participant) AwaitHeard(ctx context.Context, enough func(Heard) bool) e
 		}
 		heard := s.reception.soFar()
 		at = conferenceProgress(s, heard)
-		return s.everUp && enough(heard), nil
+		return s.state == endpoint.Connected && enough(heard), nil
 	})
 	if err != nil {
 		return fmt.Errorf("%s has not got what the others send: %w (%s)", p.cfg.User, err, at)

@@ -19,6 +19,17 @@ type Heard struct {
 	Mixed uint64
 }
 
+// Since is what came after before.
+func (h Heard) Since(before Heard) Heard {
+	since := Heard{Packets: map[media.Origin]uint64{}, Mixed: h.Mixed - before.Mixed}
+	for o, n := range h.Packets {
+		if n > before.Packets[o] {
+			since.Packets[o] = n - before.Packets[o]
+		}
+	}
+	return since
+}
+
 // Of lists those whose media of a kind came, sorted.
 func (h Heard) Of(kind string) []string {
 	var names []string
@@ -77,8 +88,12 @@ func (r *reception) note(s *stream, origins []media.Origin) (news bool) {
 		s.from = append(s.from, o.Sender)
 	}
 	r.heard[o]++
-	return r.heard[o] == 1
+	// Who waits looks again now and then, for what comes after a break.
+	return r.heard[o]%wakeEvery == 1
 }
+
+// wakeEvery is after how many packets of one sender those who wait look again.
+const wakeEvery = 8
 
 // soFar is a copy of what was received.
 func (r *reception) soFar() Heard {

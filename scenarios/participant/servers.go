@@ -57,6 +57,9 @@ func (p *Participant) reduce(ctx context.Context, list []signaling.ICEServer) ([
 				streams = append(streams, text)
 			}
 		}
+		if overUDP {
+			continue // the first relay that answers is enough too
+		}
 		if first, ok := p.answering(ctx, ports); ok {
 			overUDP = true
 			urls = append([]string{first}, urls...)

@@ -70,6 +70,9 @@ type runView struct {
 	Violations, Refusals                           []string
 	Relay                                          string
 	Quality, Steps, Legs, Samples                  gridView
+	// Conference are the tables of meetings, and Lobby what is said of who waited.
+	Conference []gridView
+	Lobby      string
 	// For the overview of several runs.
 	Call, Pairs, Flows, Setup, Took string
 }
@@ -143,6 +146,12 @@ func viewOf(r *result.Run, i int, several bool) runView {
 		Relay: relayWords(r.Relay), Quality: grid(quality(r)), Steps: grid(steps(r)), Legs: grid(legs(r)), Samples: grid(samples(r)),
 	}
 	view.Facts = factsOf(r)
+	for _, t := range conferenceTables(r) {
+		if len(t.rows) > 0 {
+			view.Conference = append(view.Conference, grid(t))
+		}
+	}
+	view.Lobby = lobbyWords(r)
 	if r.Network != nil && len(r.Network.Sites) > 0 {
 		// Made by SVG, which escapes.
 		view.Topology = template.HTML(diagram.SVG(r.Network, diagram.Options{Flows: true, Paths: litPaths(r)}))

@@ -82,6 +82,8 @@ func headline(r *result.Run) string {
 	switch {
 	case r.Error != "":
 		return "The run could not be carried out: " + r.Error
+	case isConference(r):
+		return conferenceHeadline(r)
 	case r.Call.State == "connected" && r.NotTaken != "":
 		return "Connected, then stopped at " + r.NotTaken
 	case r.Call.State == "connected":

@@ -16,16 +16,33 @@ func quality(r *result.Run) *table {
 			if s.Corrupt > 0 {
 				intact = cell{fmt.Sprintf("%d, %d corrupt", s.Intact, s.Corrupt), red}
 			}
-			t.add(cell{one.Name, bold}, text(s.Codec+" from "+s.From), text(fmt.Sprintf("%d of %d", s.Received, s.Sent)), intact,
+			t.add(cell{one.Name, bold}, text(streamName(s)), text(packets(s)), intact,
 				text(percent(s.LossRate)), text(duration(s.Jitter)), text(duration(s.RTT)), text(rate(s.Bitrate)), text(mos(s.MOS)), text(freezes(s)))
 		}
 	}
 	return t
 }
 
+// streamName is a stream's codec and sender.
+func streamName(s result.Stream) string {
+	name := s.Codec + " from " + orNone(s.From)
+	if s.Kind == "slides" {
+		name += ", screen"
+	}
+	return name
+}
+
+// packets are those received, of those sent where one sender's make the stream.
+func packets(s result.Stream) string {
+	if s.Sent == 0 && s.Slot != "" {
+		return fmt.Sprint(s.Received)
+	}
+	return fmt.Sprintf("%d of %d", s.Received, s.Sent)
+}
+
 // freezes are those of video; audio has none.
 func freezes(s result.Stream) string {
-	if s.Kind != "video" {
+	if s.Kind == "audio" {
 		return "–"
 	}
 	return fmt.Sprint(s.Freezes)

@@ -135,6 +135,12 @@ func (p *printer) run(r *result.Run, verbose bool) {
 	p.participants(r)
 	p.encryption(r)
 	p.quality(r)
+	for _, t := range conferenceTables(r) {
+		p.table(t)
+	}
+	if words := lobbyWords(r); words != "" {
+		p.paragraph(text(" "), 0, words)
+	}
 	p.table(steps(r))
 	p.relay(r, verbose)
 	if verbose {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -34,7 +35,8 @@ type book struct {
 // entry is one conference.
 type entry struct {
 	result.Meeting
-	media bool
+	media   bool
+	present map[string]bool // who is in
 }
 
 // wait is a time in a lobby; until is zero while it lasts.
@@ -48,7 +50,7 @@ func newBook(start time.Time) *book {
 func (b *book) add(name, kind, id string, media bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.meetings = append(b.meetings, &entry{Meeting: result.Meeting{Name: name, Kind: kind, ID: id}, media: media})
+	b.meetings = append(b.meetings, &entry{Meeting: result.Meeting{Name: name, Kind: kind, ID: id}, media: media, present: map[string]bool{}})
 }
 
 // find is the conference of a name; mu is held.
@@ -128,24 +130,30 @@ var stays = map[meeting.EventName]string{
 	meeting.PersonRemoved:  language.StayRemoved,
 }
 
-// happened takes an event of the controller.
-func (b *book) happened(e signaling.Event) {
+// happened takes an event of the controller. It returns who is alone since then.
+func (b *book) happened(e signaling.Event) (alone []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	of := b.find(func(m *entry) bool { return m.ID == e.Meeting })
-	if of == nil || b.closed && e.What != meeting.PersonLeft {
-		return
+	if of == nil {
+		return nil
 	}
 	if e.What == meeting.MeetingStarted && of.Region == "" {
 		of.Region = e.Region
 	}
 	place, ok := stays[e.What]
 	if !ok {
-		return
+		return nil
 	}
 	b.wait(e.Person, e.Time, place == language.StayLobby)
+	delete(of.present, e.Person)
+	if place == language.StayPresent {
+		of.present[e.Person] = true
+	} else if len(of.present) == 1 {
+		alone = slices.Collect(maps.Keys(of.present))
+	}
 	if b.closed {
-		return
+		return alone
 	}
 	if place == language.StayLeft {
 		switch {
@@ -164,6 +172,7 @@ func (b *book) happened(e signaling.Event) {
 		stay.By = e.User
 	}
 	of.People[i].Stays = append(of.People[i].Stays, stay)
+	return alone
 }
 
 // wait begins or ends a person's time in a lobby; mu is held.

@@ -151,7 +151,7 @@ func (r *run) join(ctx context.Context, name string, j *language.Join) error {
 	if id == "" {
 		return fmt.Errorf("%s was not made", in)
 	}
-	r.own("join", name, in)
+	r.stepped(result.Step{Name: "join", At: result.Duration(time.Since(r.started)), From: name, To: serviceSignaling, Carried: in})
 	p := r.participants[name]
 	r.book.joins(name, in)
 	var err error
@@ -218,7 +218,9 @@ func (r *run) awaitOthers(ctx context.Context, spec language.Participant) error 
 	if _, withMedia := r.book.id(in); !withMedia || p.Place() != policy.Present {
 		return nil
 	}
+	before := p.Heard()
 	err := p.AwaitHeard(ctx, func(h participant.Heard) bool {
+		h = h.Since(before)
 		wanted := map[string][]string{}
 		for _, other := range r.scenario.Participants {
 			if other.Name == spec.Name || r.book.joined(other.Name) != in || r.participants[other.Name].Place() != policy.Present {

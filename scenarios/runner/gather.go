@@ -117,6 +117,11 @@ var stepTraffic = map[string]result.Traffic{
 	result.StepAnswer:         result.TrafficSignaling,
 	result.StepChecks:         result.TrafficChecks,
 	result.StepTelemetry:      result.TrafficSignaling,
+	"allocate":                result.TrafficTURN,
+	"join":                    result.TrafficSignaling,
+	"media-offer":             result.TrafficSignaling,
+	"media-answer":            result.TrafficSignaling,
+	"chat":                    result.TrafficSignaling,
 }
 
 // gatherSteps gives each step the flows that its packets crossed, in the order of

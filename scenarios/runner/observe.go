@@ -38,7 +38,10 @@ func (o *observers) Dropped(sim.Drop) {}
 // call the controller.
 func (r *run) signaled(e signaling.Event) {
 	if e.Kind == signaling.EventMeeting {
-		r.book.happened(e)
+		// Of those who are told, none may ask the controller anything.
+		for _, name := range r.book.happened(e) {
+			r.participants[name].Alone()
+		}
 		return
 	}
 	step := result.Step{At: result.Duration(e.Time.Sub(r.started)), Carried: e.Carried}
