@@ -13,8 +13,8 @@ import (
 )
 
 // chatWait bounds what the chat may wait for: the store, and the vault with the
-// customer's keys.
-const chatWait = 15 * time.Second
+// customer's keys; as mediaWait.
+const chatWait = attemptTimeout - 2*time.Second
 
 // room is a chat as one request sees it.
 type room struct {

@@ -1,6 +1,7 @@
 package signaling_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func TestMediaThatIsNotDTLSSRTPDoesNotReachTheProcessor(t *testing.T) {
 		err    error
 	}{{"", errors.New("no common codec")}, {"v=0", nil}, {sdp("active", "sendrecv", "B"), nil}, {strings.Replace(sdp("passive", "sendrecv", "BBBB"), "m=audio", "m=video", 1), nil}} {
 		p.mu.Lock()
-		p.answer, p.before = tc.answer, func(string, string) error { return tc.err }
+		p.answer, p.before = tc.answer, func(context.Context) error { return tc.err }
 		p.mu.Unlock()
 		_, err := olga.MeetingMedia(ctx(t), id, good, false)
 		mustBe(t, err, signaling.CodeMedia, "")
@@ -137,7 +138,7 @@ func TestARefusedNewOfferKeepsTheMediaOfBefore(t *testing.T) {
 		err         error
 	}{{"", "olga", errors.New("no common codec")}, {"v=0", "", nil}} {
 		p.mu.Lock()
-		p.answer, p.before = tc.answer, func(string, string) error { return tc.err }
+		p.answer, p.before = tc.answer, func(context.Context) error { return tc.err }
 		p.mu.Unlock()
 		_, err := olga.MeetingMedia(ctx(t), id, offer().SDP, false)
 		mustBe(t, err, signaling.CodeMedia, "")
@@ -156,7 +157,7 @@ func TestARemovalWhileTheProcessorAnswersLeavesNoMedia(t *testing.T) {
 	mustJoin(t, olga, id, policy.Present)
 	mustJoin(t, mia, id, policy.Present)
 	p.mu.Lock()
-	p.before = func(string, string) error {
+	p.before = func(context.Context) error {
 		w.controller.MediaLayout(id, "mia", []signaling.Slot{{Mid: "0", Kind: "audio"}})
 		return olga.RemoveParticipant(ctx(t), id, "mia")
 	}
@@ -169,7 +170,7 @@ func TestARemovalWhileTheProcessorAnswersLeavesNoMedia(t *testing.T) {
 	// The same with a right that is lost.
 	mustJoin(t, mia, id, policy.Present)
 	p.mu.Lock()
-	p.before = func(string, string) error {
+	p.before = func(context.Context) error {
 		if err := olga.SetRole(ctx(t), id, "mia", policy.Attendee); err != nil {
 			return err
 		}

@@ -22,17 +22,17 @@ type processor struct {
 	in  map[string]map[string]bool
 	log []string
 	// before, when set, is called in Join; its error is the outcome.
-	before func(conference, participant string) error
+	before func(context.Context) error
 	// answer, when set, takes the place of the right one.
 	answer string
 }
 
-func (p *processor) Join(_ context.Context, conference, participant, offer string, mix bool) (string, error) {
+func (p *processor) Join(ctx context.Context, conference, participant, offer string, mix bool) (string, error) {
 	p.mu.Lock()
 	before, answer := p.before, p.answer
 	p.mu.Unlock()
 	if before != nil {
-		if err := before(conference, participant); err != nil {
+		if err := before(ctx); err != nil {
 			return "", err
 		}
 	}

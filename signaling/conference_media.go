@@ -9,8 +9,9 @@ import (
 	"github.com/callpath/callpath/signaling/offeranswer"
 )
 
-// mediaWait bounds how long a media processor may take over an offer.
-const mediaWait = 15 * time.Second
+// mediaWait bounds how long a media processor may take over an offer. It is shorter
+// than what a client waits for an answer, which so learns of it.
+const mediaWait = attemptTimeout - 2*time.Second
 
 // offered is an offer to a media processor, checked before any lock is taken.
 type offered struct {
