@@ -5,6 +5,7 @@ package bench_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -201,5 +202,32 @@ func TestServerThatDoesNotStartIsAnError(t *testing.T) {
 	o.Self = []string{"/bin/false"}
 	if _, err := bench.Run(t.Context(), o); err == nil {
 		t.Error("measured a program that does nothing")
+	}
+}
+
+// The report says which network was measured, and one that cannot be had is an error
+// when it was asked for, and else loopback.
+func TestTheNetworkIsTheOneThatTheReportNames(t *testing.T) {
+	for asked, wanted := range map[bench.Network][]string{
+		bench.Loopback:   {"loopback"},
+		bench.Namespaces: {"three network namespaces joined by veth"},
+		"":               {"three network namespaces joined by veth", "loopback"},
+	} {
+		o := tiny(t)
+		o.Network = asked
+		report, err := bench.Run(t.Context(), o)
+		switch {
+		case err == nil && !slices.Contains(wanted, report.Machine.Network):
+			t.Errorf("network %q: measured on %q, wanted one of %q", asked, report.Machine.Network, wanted)
+		case err != nil && asked == bench.Namespaces && errors.Is(err, os.ErrPermission):
+			t.Logf("network %q: %v", asked, err)
+		case err != nil:
+			t.Errorf("network %q: %v", asked, err)
+		}
+	}
+	o := tiny(t)
+	o.Network = "internet"
+	if _, err := bench.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "valid: loopback, namespaces") {
+		t.Errorf("network internet: %v", err)
 	}
 }

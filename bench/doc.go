@@ -8,9 +8,10 @@
 // on the machine meets them alike; figures are medians over the rounds, and ratios
 // are medians of the ratios within each round.
 //
-// What it is not: a test of correctness, or of real networks. Everything is on this
-// machine's loopback, which has no network card's interrupts and no offload but the
-// kernel's own.
+// What it is not: a test of correctness, or of real networks. Clients, relay and peers
+// are hosts of their own, network namespaces joined by veth, where the system allows it,
+// and otherwise all on loopback; the report says which. Neither has a network card's
+// interrupts, nor offload but the kernel's own.
 //
 // Start reading at Run and Options; then study.go, which says what is measured, and
 // session.go, which measures one thing.

@@ -1,13 +1,7 @@
 package bench
 
 import (
-	"fmt"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/callpath/callpath/relay/forward/kernel/namespace"
 )
@@ -27,10 +21,9 @@ var (
 	peerHost    = netip.MustParseAddr("10.9.2.2")
 )
 
-// newNetwork makes the network. The packets that come in at the relay's interfaces
-// are handled on the server's CPUs and the others' on the loader's, as a network
-// card's interrupts would be.
-func newNetwork(serverCPUs, loadCPUs []int) (_ *network, err error) {
+// newNetwork makes the network. What its kernels do for a packet, they do on the CPU of
+// the process that has sent it and in its account, forwarding in the kernel included.
+func newNetwork() (_ *network, err error) {
 	n := &network{}
 	defer func() {
 		if err != nil {
@@ -53,6 +46,11 @@ func newNetwork(serverCPUs, loadCPUs []int) (_ *network, err error) {
 		if err := namespace.Join(pair[0], pair[1]); err != nil {
 			return nil, err
 		}
+		for _, e := range pair {
+			if err := e.AsWire(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	via := netip.MustParseAddr
 	for _, r := range []struct {
@@ -70,19 +68,6 @@ func newNetwork(serverCPUs, loadCPUs []int) (_ *network, err error) {
 			return nil, err
 		}
 	}
-	for _, s := range []struct {
-		at         *namespace.Namespace
-		interfaces []string
-		cpus       []int
-	}{
-		{n.relay, []string{"clients", "peers"}, serverCPUs},
-		{n.clients, []string{"relay", "peers"}, loadCPUs},
-		{n.peers, []string{"relay", "clients"}, loadCPUs},
-	} {
-		if err := s.at.Do(func() error { return steer(s.interfaces, s.cpus) }); err != nil {
-			return nil, err
-		}
-	}
 	return n, nil
 }
 
@@ -92,42 +77,4 @@ func (n *network) close() {
 			at.Close()
 		}
 	}
-}
-
-// steer has the packets that come in by interfaces of this thread's namespace be
-// handled on some CPUs. What sysfs shows is the namespace's in which it was mounted.
-func steer(interfaces []string, cpus []int) (err error) {
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("steer packets: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("steer packets: %w", err)
-	}
-	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
-		return fmt.Errorf("steer packets: mount sysfs: %w", err)
-	}
-	for _, name := range interfaces {
-		file := "/sys/class/net/" + name + "/queues/rx-0/rps_cpus"
-		if err := os.WriteFile(file, []byte(mask(cpus)), 0); err != nil {
-			return fmt.Errorf("steer packets: %w", err)
-		}
-	}
-	return nil
-}
-
-// mask is a set of CPUs, as sysfs takes it: hexadecimal words of 32 bits, the highest
-// first.
-func mask(cpus []int) string {
-	var words []uint32
-	for _, c := range cpus {
-		for len(words) <= c/32 {
-			words = append(words, 0)
-		}
-		words[c/32] |= 1 << (c % 32)
-	}
-	var text []string
-	for i := len(words) - 1; i >= 0; i-- {
-		text = append(text, strconv.FormatUint(uint64(words[i]), 16))
-	}
-	return strings.Join(text, ",")
 }

@@ -14,6 +14,6 @@ type network struct{ relay, clients, peers *namespace.Namespace }
 
 var firstClient, relayHost, peerHost netip.Addr
 
-func newNetwork(_, _ []int) (*network, error) { return nil, errors.ErrUnsupported }
+func newNetwork() (*network, error) { return nil, errors.ErrUnsupported }
 
 func (*network) close() {}

@@ -91,7 +91,7 @@ func (r *runner) begin() error {
 	r.place = newPlace(server, load)
 	where := "loopback"
 	if r.Network != Loopback {
-		switch n, err := newNetwork(server, load); {
+		switch n, err := newNetwork(); {
 		case err == nil:
 			r.place = r.place.in(n)
 			where = "three network namespaces joined by veth"

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"unsafe"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -154,6 +155,59 @@ func (e End) address() error {
 		if err := netlink.AddrAdd(l, a); err != nil {
 			return fmt.Errorf("address %v: %w", p, err)
 		}
+	}
+	return nil
+}
+
+// AsWire has packets cross an interface as they would cross a wire: each by itself,
+// cut by the sender's kernel where a process has sent several as one, and merged
+// again, if at all, by the receiver's.
+func (e End) AsWire() error {
+	return e.Do(func() error {
+		l, err := netlink.LinkByName(e.Name)
+		if err != nil {
+			return fmt.Errorf("interface %s: %w", e.Name, err)
+		}
+		if err := netlink.LinkSetGSOMaxSegs(l, 1); err != nil {
+			return fmt.Errorf("interface %s: segmentation: %w", e.Name, err)
+		}
+		if err := toggle(e.Name, unix.ETHTOOL_SGRO, true); err != nil {
+			return fmt.Errorf("interface %s: merging: %w", e.Name, err)
+		}
+		return nil
+	})
+}
+
+// ChecksumsInPackets has packets leave an interface with their checksums made, and
+// those of the receiver checked.
+func (e End) ChecksumsInPackets() error {
+	return e.Do(func() error {
+		if err := toggle(e.Name, unix.ETHTOOL_STXCSUM, false); err != nil {
+			return fmt.Errorf("interface %s: checksums: %w", e.Name, err)
+		}
+		return nil
+	})
+}
+
+// toggle is what ethtool -K does, for one feature.
+func toggle(name string, command uint32, on bool) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	value := struct{ command, on uint32 }{command: command}
+	if on {
+		value.on = 1
+	}
+	request := struct { // struct ifreq
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}{data: unsafe.Pointer(&value)}
+	copy(request.name[:], name)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return errno
 	}
 	return nil
 }
