@@ -60,7 +60,6 @@ func (l *leg) configure(offer *description.Offer) ([]description.Stream, error) 
 	l.measured = slices.ContainsFunc(slots, func(s *slot) bool {
 		return s.kind != KindAudio && (s.media.Extensions[transportCC] != 0 || s.media.Codecs[0].Has("goog-remb"))
 	})
-	l.conference.mixing.changed = true
 	return streams, nil
 }
 

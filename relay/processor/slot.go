@@ -166,7 +166,9 @@ func (s *slot) put(y *layer, p *packet) {
 
 // count keeps what sender reports say.
 func (s *slot) count(seq uint16, timestamp uint32, size int) {
-	s.seq, s.timestamp, s.last = seq, timestamp, s.leg.w.now
+	if int16(seq-s.seq) > 0 || s.packets == 0 {
+		s.seq, s.timestamp, s.last = seq, timestamp, s.leg.w.now
+	}
 	s.packets++
 	s.octets += uint32(size)
 }

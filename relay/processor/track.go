@@ -168,7 +168,7 @@ func (y *layer) take(p *packet, codec *description.Codec) {
 		if p.leveled {
 			t.speaker.Level(p.level&0x7f, p.level&0x80 != 0, w.now)
 		}
-		t.leg.conference.mixing.take(t, y, p)
+		t.leg.conference.mixing.take(y, p)
 	}
 	if len(y.packets) == 0 {
 		w.busy = append(w.busy, y)
