@@ -65,6 +65,8 @@ type Config struct {
 	Issuer string
 	// Client is the page's ID there. Its redirect URI is the page's URL.
 	Client string
+	// ExternalOnly is true when nobody signs in at Issuer itself.
+	ExternalOnly bool
 	// External are other issuers with which people can sign in, and whose tokens
 	// Issuer exchanges.
 	External []External
@@ -79,10 +81,11 @@ type External struct {
 
 // settings are what the page reads of the Config.
 type settings struct {
-	Issuer   string     `json:"issuer"`
-	Path     string     `json:"path"`
-	Client   string     `json:"client"`
-	External []External `json:"external"`
+	Issuer       string     `json:"issuer"`
+	Path         string     `json:"path"`
+	Client       string     `json:"client"`
+	ExternalOnly bool       `json:"external_only"`
+	External     []External `json:"external"`
 }
 
 // pathSettings is where they are.
@@ -129,7 +132,11 @@ func New(cfg Config) (http.Handler, error) {
 		}
 		s.issuers += " https://" + strings.ToLower(u.Host)
 	}
-	text, err := json.Marshal(settings{Issuer: cfg.Issuer, Path: own.Path, Client: cfg.Client, External: append([]External{}, cfg.External...)})
+	if cfg.ExternalOnly && len(cfg.External) == 0 {
+		return nil, errors.New("webclient: Config.ExternalOnly is true, and External is empty: nobody could sign in")
+	}
+	text, err := json.Marshal(settings{Issuer: cfg.Issuer, Path: own.Path, Client: cfg.Client,
+		ExternalOnly: cfg.ExternalOnly, External: append([]External{}, cfg.External...)})
 	if err != nil {
 		return nil, err
 	}

@@ -219,7 +219,7 @@ func TestThePageIsToldWhereToSignIn(t *testing.T) {
 	if r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Cache-Control") != "no-cache" {
 		t.Errorf("status %d, header %v", r.StatusCode, r.Header)
 	}
-	if got, want := body(t, r), `{"issuer":"https://callpath.test/calls","path":"/calls","client":"web","external":[]}`; got != want {
+	if got, want := body(t, r), `{"issuer":"https://callpath.test/calls","path":"/calls","client":"web","external_only":false,"external":[]}`; got != want {
 		t.Errorf("got %s, wanted %s", got, want)
 	}
 }
@@ -243,6 +243,7 @@ func TestConfigurationsThatAreRefusedByName(t *testing.T) {
 		`Issuer is "https://*"`:   {Issuer: "https://*", Client: "web"},
 		"Config.Client":           {Issuer: good},
 		"External.Issuer of evil": {Issuer: good, Client: "web", External: []webclient.External{{Name: "evil", Issuer: "https://a; script-src *", Client: "x"}}},
+		"nobody could sign in":    {Issuer: good, Client: "web", ExternalOnly: true},
 		"lacks Client or Name":    {Issuer: good, Client: "web", External: []webclient.External{{Name: "contoso", Issuer: good}}},
 	} {
 		if _, err := webclient.New(cfg); err == nil || !strings.Contains(err.Error(), want) {

@@ -168,11 +168,13 @@ func (s *Server) redirects() []string {
 // page is the web client, which signs in at the issuers that it is told of.
 func (s *Server) page() (http.Handler, error) {
 	cfg := webclient.Config{Issuer: s.issuer(), Client: clientWeb}
+	local := len(s.current.Load().people.accounts) > 0
 	for _, x := range s.cfg.Identity.External {
 		if x.Client != "" {
 			cfg.External = append(cfg.External, webclient.External{Name: x.Name, Issuer: x.Issuer, Client: x.Client})
 		}
 	}
+	cfg.ExternalOnly = !local && len(cfg.External) > 0
 	return webclient.New(cfg)
 }
 

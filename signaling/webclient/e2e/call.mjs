@@ -3,6 +3,7 @@
 // its options as JSON in the first argument, and compares the pages with what the
 // server saw.
 
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ import { chromium } from 'playwright-core';
  * @property {string} callee
  * @property {Record<string, string>} passwords by user
  * @property {string} provider other issuer to sign in with; empty is the server's own
+ * @property {string[] | null} interrupt a command that makes both pages' tokens void
  * @property {boolean} bare the callee has neither camera nor microphone
  * @property {boolean} thorough also mute, hold, restart, with pictures of each
  * @property {number} linger ms in the call before its picture is taken: the charts fill
@@ -113,6 +115,7 @@ try {
   await signIn(bob, callee);
   if (options.thorough) await picture(alice, 'ready');
 
+  if (options.interrupt) execFileSync(options.interrupt[0], options.interrupt.slice(1));
   say('call');
   await alice.keyboard.press('Escape');
   await alice.locator('#callee').fill(callee);
@@ -210,6 +213,10 @@ try {
   for (const page of [alice, bob]) await inLog(page, 'telemetry sent');
   if (options.thorough) await picture(alice, 'ended');
   const logs = Object.fromEntries(await Promise.all([[caller, alice], [callee, bob]].map(async ([name, page]) => [name, await /** @type {Page} */ (page).locator('#log li').allTextContents()])));
+  const signedOut = alice.waitForRequest((request) => request.url().endsWith('/oauth2/revoke'));
+  await alice.locator('#sign-out').click();
+  await signedOut;
+  await alice.locator('#sign-in-here:focus').waitFor();
   console.log(JSON.stringify({ panels, advanced, shown, focused, done, logs }));
 } catch (error) {
   for (const [i, page] of browser.pages().entries()) {

@@ -273,6 +273,8 @@ type options struct {
 	Bare       bool   `json:"bare"`
 	// Provider is the other issuer to sign in with.
 	Provider string `json:"provider"`
+	// Interrupt is a command to run before the call, which makes all tokens void.
+	Interrupt []string `json:"interrupt"`
 	// Pictured takes pictures of the call, whose files begin with Name.
 	Pictured bool   `json:"pictured"`
 	Name     string `json:"name"`

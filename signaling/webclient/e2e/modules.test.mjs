@@ -288,7 +288,7 @@ function page(t, search, pending, answers = []) {
   return { asked, kept, shown };
 }
 
-const settings = { issuer: 'https://issuer.example', path: '/calls', client: 'web', external: [{ name: 'contoso', issuer: 'https://contoso.example', client: 'abc' }] };
+const settings = { issuer: 'https://issuer.example', path: '/calls', client: 'web', external_only: false, external: [{ name: 'contoso', issuer: 'https://contoso.example', client: 'abc' }] };
 const begun = { issuer: 'https://issuer.example', state: 's', nonce: 'n', verifier: 'v' };
 const idToken = token({ iss: 'https://issuer.example', aud: 'web', nonce: 'n' });
 const access = token({ sub: 'alice', name: 'Alice' });

@@ -216,14 +216,38 @@ func TestTwoPagesCallEachOtherThroughServe(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) {
 			p := newProcess(t)
-			got := driver.run(t, p.url, p.passwords, options{Transport: transport, ForceRelay: true, Name: "serve-" + transport, Pictured: true})
+			o := options{Transport: transport, ForceRelay: true, Name: "serve-" + transport, Pictured: true}
+			if transport == "udp" {
+				o.Interrupt = p.withdrawal(t)
+			}
+			got := driver.run(t, p.url, p.passwords, o)
 			p.end(t)
 			for user, peer := range map[string]string{"alice": "bob", "bob": "alice"} {
 				t.Run(user, func(t *testing.T) { agree(t, p, got, user, peer, transport) })
 			}
 			signedIn(t, p)
+			if refreshed := p.audit("refresh"); transport == "udp" && len(refreshed) < 2 {
+				t.Errorf("refreshed: %v, wanted both users after their tokens were void", refreshed)
+			}
+			if ended := p.audit("revoke"); len(ended) != 1 || ended[0]["user"] != "alice" || ended[0]["allowed"] != true {
+				t.Errorf("sign-ins ended: %v, wanted that of alice", ended)
+			}
 		})
 	}
+}
+
+// withdrawal is the command that throws the server's signing key away.
+func (p *process) withdrawal(t *testing.T) []string {
+	t.Helper()
+	path, err := callpath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(path, "identity", "keys", "--state="+p.state).Output()
+	if err != nil {
+		t.Fatalf("callpath identity keys: %v", err)
+	}
+	return []string{path, "identity", "withdraw", "--state=" + p.state, strings.TrimSpace(string(out))}
 }
 
 // signedIn checks that each user came in by an authorization code and an exchange.

@@ -37,11 +37,14 @@ async function enter() {
   showSignIn(!session);
 }
 
+// Until it is known who can sign in where, the button tries again to find out.
 byId('sign-in-here').addEventListener('click', () => void (signIn ? leave(signIn, signIn.providers[0]) : enter()));
 
-/** Offers the other issuers with which one can sign in. @param {SignIn} at */
+/** Offers the issuers with which one can sign in. @param {SignIn} at */
 function offer(at) {
-  for (const provider of at.providers.slice(1)) {
+  const [first, ...others] = at.providers;
+  if (first.name) setText(byId('sign-in-here'), `Sign in with ${first.name}`);
+  for (const provider of others) {
     const button = make('button', { type: 'button' }, `Sign in with ${provider.name}`);
     button.addEventListener('click', () => void leave(at, provider));
     byId('providers').append(button);

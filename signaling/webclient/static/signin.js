@@ -15,6 +15,7 @@ const typeOf = (/** @type {'access_token' | 'jwt'} */ name) => `urn:ietf:params:
  * @property {string} issuer of this server
  * @property {string} path below which its endpoints are
  * @property {string} client the page's ID there
+ * @property {boolean} external_only nobody signs in at this server itself
  * @property {{name: string, issuer: string, client: string}[]} external
  *
  * An issuer with which a user can sign in.
@@ -58,10 +59,10 @@ export class SignIn {
     return new SignIn(await json(await fetch('settings.json', { cache: 'no-cache', signal: AbortSignal.timeout(attemptTimeout) })));
   }
 
-  /** @returns {Provider[]} this server's own first */
+  /** @returns {Provider[]} this server's own first, when there is one */
   get providers() {
-    const { issuer, client, external } = this.#settings;
-    return [{ name: '', issuer, client }, ...external];
+    const { issuer, client, external, external_only: externalOnly } = this.#settings;
+    return externalOnly ? external : [{ name: '', issuer, client }, ...external];
   }
 
   /** Leaves the page for an issuer's. @param {Provider} provider */
