@@ -239,7 +239,7 @@ func (a *allocation) deny(peer netip.AddrPort) {
 		return
 	}
 	e := a.event(DataDenied)
-	e.Peer, e.Rule, e.Reason = peer, "own-address", "not a live relayed transport address"
+	e.Peer, e.Rule, e.Reason = peer, "own-address", "neither a live relayed transport address nor a service"
 	a.front.server.report(e)
 }
 

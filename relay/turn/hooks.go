@@ -69,7 +69,7 @@ func (f *front) permit(_ net.Addr, ip net.IP) bool {
 		return false
 	}
 	if bind != nil && !f.server.own.reaches(bind.peer, &f.server.allocations) {
-		e.Rule, e.Reason = "own-address", "not a live relayed transport address"
+		e.Rule, e.Reason = "own-address", "neither a live relayed transport address nor a service"
 		f.refuse(e, stun.CodeForbidden)
 		return false
 	}

@@ -360,7 +360,8 @@ func TestAnExpiredCredentialServesWhatItAllocatedIfKept(t *testing.T) {
 
 func TestPermitsJudgesAsARunningRelayDoes(t *testing.T) {
 	cfg := turn.Config{Addresses: []netip.Addr{loopback}, OwnAddresses: []netip.Addr{netip.MustParseAddr("198.51.100.9")},
-		Peers: turn.PeerPolicy{Deny: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}}
+		Peers: turn.PeerPolicy{Deny: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, Services: []netip.AddrPort{
+			netip.MustParseAddrPort("10.0.0.7:3480"), netip.MustParseAddrPort("203.0.113.8:3480")}}}
 	for _, c := range []struct {
 		peer, rule string
 		allowed    bool
@@ -371,6 +372,9 @@ func TestPermitsJudgesAsARunningRelayDoes(t *testing.T) {
 		{"198.51.100.9", "own-address", false},
 		{"203.0.113.7", "deny 203.0.113.0/24", false},
 		{"192.0.2.1", "", true},
+		{"10.0.0.7", "", true}, // a service
+		{"10.0.0.8", "private", false},
+		{"203.0.113.8", "deny 203.0.113.0/24", false},
 	} {
 		if rule, allowed := cfg.Permits(netip.MustParseAddr(c.peer)); rule != c.rule || allowed != c.allowed {
 			t.Errorf("%s: %q %v, wanted %q %v", c.peer, rule, allowed, c.rule, c.allowed)

@@ -13,7 +13,8 @@ import (
 // everything else on the relay's machine must not be reachable. A permission is for
 // an address without a port; the port is judged when it is known, at a channel
 // binding and at each datagram: on an address of relayed transport addresses only
-// live ones are reached, and what the relay listens on never is.
+// live ones are reached, and what the relay listens on never is. Services beside the
+// relay are reached at their ports only, in the same way.
 type own struct {
 	policy PeerPolicy
 	// addresses are all of the relay's; relayed those of relayed addresses.
@@ -26,6 +27,10 @@ type own struct {
 	// allowed are the relayed addresses that the policy allows by name, with all
 	// of their ports.
 	allowed map[netip.Addr]bool
+	// services are those of the policy; narrow has their addresses of which nothing
+	// but the services is reached.
+	services map[netip.AddrPort]bool
+	narrow   map[netip.Addr]bool
 }
 
 func newOwn(cfg Config) own {
@@ -35,6 +40,8 @@ func newOwn(cfg Config) own {
 		listeners:  make(map[netip.AddrPort]bool),
 		everywhere: make(map[uint16]bool),
 		allowed:    make(map[netip.Addr]bool),
+		services:   make(map[netip.AddrPort]bool),
+		narrow:     make(map[netip.Addr]bool),
 	}
 	for _, a := range cfg.Addresses {
 		o.relayed[a] = true
@@ -67,6 +74,12 @@ func newOwn(cfg Config) own {
 	}
 	slices.SortFunc(o.addresses, netip.Addr.Compare)
 	o.addresses = slices.Compact(o.addresses)
+	for _, at := range cfg.Peers.Services {
+		at = unmap(at)
+		o.services[at] = true
+		_, otherwise := cfg.Peers.Check(o.addresses, at.Addr())
+		o.narrow[at.Addr()] = !otherwise && !o.relayed[at.Addr()]
+	}
 	return o
 }
 
@@ -90,7 +103,7 @@ func machineAddresses() []netip.Addr {
 
 // permits says whether a client may have a permission for peer.
 func (o *own) permits(peer netip.Addr) (rule string, allowed bool) {
-	if o.relayed[peer] {
+	if o.relayed[peer] || o.narrow[peer] {
 		if prefix, ok := find(o.policy.Deny, peer); ok {
 			return "deny " + prefix.String(), false
 		}
@@ -105,6 +118,10 @@ func (o *own) reaches(peer netip.AddrPort, live *registry) bool {
 	switch {
 	case o.listeners[peer]:
 		return false
+	case o.services[peer]:
+		return true
+	case o.narrow[addr]:
+		return false
 	case o.everywhere[peer.Port()] && slices.Contains(o.addresses, addr):
 		return false
 	case o.relayed[addr] && !o.allowed[addr]:
@@ -117,7 +134,7 @@ func (o *own) reaches(peer netip.AddrPort, live *registry) bool {
 // could be reached when it was bound; nil when that cannot change. When it says no,
 // reaches has the last word.
 func (o *own) guard(peer netip.AddrPort, live *registry) func() bool {
-	if addr := peer.Addr(); !o.relayed[addr] || o.allowed[addr] {
+	if addr := peer.Addr(); !o.relayed[addr] || o.allowed[addr] || o.services[peer] {
 		return nil
 	}
 	target := live.get(peer)

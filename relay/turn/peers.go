@@ -14,6 +14,10 @@ import (
 // ranges are permitted, as nothing real is there.
 type PeerPolicy struct {
 	Allow, Deny []netip.Prefix
+	// Services are servers beside the relay, such as a media processor, that clients
+	// reach at these transport addresses even where the defaults deny the address; its
+	// other ports stay as closed as without. Deny wins over them, too.
+	Services []netip.AddrPort
 }
 
 // rule is one of the defaults.

@@ -192,3 +192,39 @@ func TestTwoClientsOfOneRelayReachEachOther(t *testing.T) {
 		t.Errorf("wanted the channel denied as own-address with 403, got %v", e)
 	}
 }
+
+// A media processor stands beside the relay, at an address of which nothing else is
+// to be reached: with the relay's own relayed addresses on it, or in a private network.
+func TestAServiceIsReachedAtItsPortOnly(t *testing.T) {
+	for name, relayed := range map[string]netip.Addr{"on a relayed address": loopback, "elsewhere": netip.MustParseAddr("203.0.113.10")} {
+		t.Run(name, func(t *testing.T) {
+			service, other := echo(t), echo(t)
+			r := newRig(t, func(c *turn.Config) {
+				c.Addresses, c.ListenPacket = []netip.Addr{relayed}, anywhere
+				c.Peers = turn.PeerPolicy{Services: []netip.AddrPort{service}}
+			})
+			username, password := r.credential("alice", "meeting-1")
+			end, err := allocate5(t, r, turn.UDP, username, password)
+			ok(t, err)
+			for range 3 { // by an indication, then by a channel
+				_, err = end.WriteTo([]byte("to the processor"), net.UDPAddrFromAddrPort(service))
+				ok(t, err)
+				ok(t, end.SetReadDeadline(time.Now().Add(patience)))
+				buf := make([]byte, 100)
+				n, _, err := end.ReadFrom(buf)
+				ok(t, err)
+				if string(buf[:n]) != "to the processor" {
+					t.Fatalf("the service answered %q", buf[:n])
+				}
+			}
+			_, err = end.WriteTo([]byte("to something else there"), net.UDPAddrFromAddrPort(other))
+			ok(t, err)
+			if e := r.await(turn.DataDenied, 1); e.Rule != "own-address" || e.Peer != other {
+				t.Errorf("wanted the datagram to %v denied, got %v", other, e)
+			}
+			if e := r.await(turn.ChannelDenied, 1); e.Rule != "own-address" || e.Code != 403 {
+				t.Errorf("wanted the channel denied with 403, got %v", e)
+			}
+		})
+	}
+}
