@@ -28,7 +28,8 @@ type Binding struct {
 	Peer    netip.AddrPort
 	// Reachable, when not nil, is asked before each run of packets to the peer.
 	// While it says no, they go to the engine. It is called by workers: it must be
-	// quick and must not wait.
+	// quick and must not wait. The kernel's path cannot ask, and sends to such a peer
+	// only what a channel of another relay of the core takes.
 	Reachable func() bool
 }
 

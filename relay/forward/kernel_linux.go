@@ -19,8 +19,8 @@ func (r *Relay) enterKernel(f *flow) {
 	}
 	bound, err := path.Bind(kernel.Channel{
 		Number: f.channel, Client: r.client, Server: r.end.listener.local, Relay: r.socket.local, Peer: f.peer.addrPort(),
-		// What may become unreachable is asked for each time, which the kernel cannot.
-		OneWay: f.reachable != nil,
+		// What may become unreachable is an allocation of this relay.
+		Within: f.reachable != nil,
 		Meters: r.meters,
 	})
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/pion/stun/v4"
 	stock "github.com/pion/turn/v5"
 	"golang.org/x/sys/unix"
 
@@ -123,6 +124,43 @@ func TestTheKernelForwardsNoMoreThanTheBandwidthQuota(t *testing.T) {
 	}
 	if stats.OverBandwidth == 0 || stats.KernelPackets == 0 || stats.KernelPackets != stats.Packets || stats.BytesOut > 2000 {
 		t.Errorf("figures: %+v; wanted the first payloads relayed in the kernel and the others dropped", stats)
+	}
+}
+
+// Two clients reach each other by their relayed addresses, whether the policy allows
+// those by name or not, and no longer than both are there.
+func TestClientsReachEachOtherInTheKernel(t *testing.T) {
+	for allow, after := range map[string]uint64{
+		"192.0.2.0/24": 20, // only live relayed addresses can be reached
+		"127.0.0.0/8":  21, // all of this machine can
+	} {
+		t.Run("allowed "+allow, func(t *testing.T) {
+			n := newNamespace(t)
+			ok(t, n.Enter())
+			s, relay := kernelRelay(t, n, loopback, func(c *turn.Config) { c.Peers.Allow = []netip.Prefix{netip.MustParsePrefix(allow)} })
+			a, b := newClient(t, relay), newClient(t, relay)
+			a.allocate()
+			b.allocate()
+			if !a.bind(0x4001, b.relayed) || !b.bind(0x4002, a.relayed) {
+				t.Fatal("channels refused")
+			}
+			for i := range 5 {
+				a.send(channelData(0x4001, []byte(fmt.Sprint("to b ", i)), 0, 0))
+				b.await("channel", fmt.Sprint("to b ", i))
+				b.send(channelData(0x4002, []byte(fmt.Sprint("to a ", i)), 0, 0))
+				a.await("channel", fmt.Sprint("to a ", i))
+			}
+			before := s.Stats()
+			if before.Packets != 20 || before.KernelPackets != 20 {
+				t.Errorf("figures: %+v; wanted 20 payloads, each through two allocations, in the kernel", before)
+			}
+			b.free()
+			a.send(channelData(0x4001, []byte("to nobody"), 0, 0))
+			a.request(stun.MethodBinding) // which comes behind it
+			if got := s.Stats(); got.KernelPackets != after {
+				t.Errorf("figures after the other has gone: %+v; wanted %d packets in the kernel", got, after)
+			}
+		})
 	}
 }
 

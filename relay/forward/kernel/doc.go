@@ -18,13 +18,15 @@
 // # What it leaves to the sockets
 //
 // Packets that nothing is bound for, as STUN messages; malformed ones; those with
-// more than 252 bytes of padding; fragments, IP options and extension headers;
-// those for which the outgoing path is too narrow, or whose TTL ends here; those that
-// were merged on their way in (a run that a process of the same machine sends by
-// UDP_SEGMENT); VLAN tags; and as a whole: channels between address families, channels
-// to relayed addresses of the same relay (which can end at any time), clients of a
-// socket on the unspecified address, routes through tunnels, and whatever does not fit
-// into the tables.
+// more than 252 bytes of padding; fragments, IP options and extension headers; those
+// for which the outgoing path is too narrow, or whose TTL ends here; those that were
+// merged on their way in (a run that a process of the same machine sends by
+// UDP_SEGMENT); VLAN tags; and as a whole: channels between address families, clients
+// of a socket on the unspecified address, routes through tunnels, and whatever does
+// not fit into the tables.
+//
+// From a client of this relay to another, by the relayed addresses of both, a packet
+// goes in one step, and counts as in two.
 //
 // # Rules
 //

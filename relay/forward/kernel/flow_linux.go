@@ -50,7 +50,7 @@ type leg struct {
 // Flow is one channel that is bound. Its methods are safe for concurrent use.
 type Flow struct {
 	path             *Path
-	toPeer, toClient *way // toPeer is nil when the sockets have it
+	toPeer, toClient *way
 
 	// place is where the flow is in Path.flows; -1 when it is unbound. Path.mu
 	// guards it and final.
@@ -66,14 +66,10 @@ type way struct {
 	hop      hop
 	bound    bool
 	told     bool // that there is no route
+	within   bool // it goes to another flow's client, and nowhere else
 }
 
-func (f *Flow) ways() []*way {
-	if f.toPeer == nil {
-		return []*way{f.toClient}
-	}
-	return []*way{f.toPeer, f.toClient}
-}
+func (f *Flow) ways() [2]*way { return [2]*way{f.toPeer, f.toClient} }
 
 // Bind has the program forward the packets of a channel, each way as soon as there
 // is a route. errors.ErrUnsupported says that the sockets must have this channel.
@@ -81,10 +77,8 @@ func (p *Path) Bind(c Channel) (*Flow, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("kernel path: %w", err)
 	}
-	f := &Flow{path: p, toClient: c.way(true)}
-	if !c.OneWay {
-		f.toPeer = c.way(false)
-	}
+	f := &Flow{path: p, toPeer: c.way(false), toClient: c.way(true)}
+	f.toPeer.within = c.Within
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -196,10 +190,16 @@ func words(a netip.Addr) (w address) {
 
 func networkPort(n uint16) port { return port{byte(n >> 8), byte(n)} }
 
+// maxMTU is that of lo, and of no way at all.
+const maxMTU = 1 << 16
+
 // route asks for the route of a way and puts it into the table, or takes it out when
 // there is none that can be used. Its caller holds mu.
 func (p *Path) route(w *way) {
-	h, err := p.routes.find(w.from, w.to)
+	h, err := hop{mtu: maxMTU}, error(nil)
+	if !w.within {
+		h, err = p.routes.find(w.from, w.to)
+	}
 	if err != nil {
 		if !w.told {
 			w.told = true
@@ -249,9 +249,7 @@ func (f *Flow) Counts() (toPeer, toClient Count) {
 }
 
 func (f *Flow) count() {
-	if f.toPeer != nil {
-		f.final[0] = f.path.counts.at(f.toPeer.leg.count).load()
-	}
+	f.final[0] = f.path.counts.at(f.toPeer.leg.count).load()
 	f.final[1] = f.path.counts.at(f.toClient.leg.count).load()
 }
 

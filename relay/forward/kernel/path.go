@@ -27,8 +27,10 @@ type Channel struct {
 	// Client and Server are the ends of the client's 5-tuple; Relay is the relayed
 	// transport address and Peer the peer's.
 	Client, Server, Relay, Peer netip.AddrPort
-	// OneWay leaves the way to the peer to the sockets.
-	OneWay bool
+	// Within says that the peer is to be a relayed address of this relay. What is sent
+	// to it goes to that allocation's client at once, if it has a channel to this one
+	// bound here, and else through the sockets.
+	Within bool
 	// Meters, at most two, are asked for the bytes of each payload. When one says
 	// no, the payload is dropped and counted.
 	Meters []*Meter

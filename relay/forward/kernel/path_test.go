@@ -147,10 +147,10 @@ func TestABindingEndsAtOnceAndItsFiguresStay(t *testing.T) {
 	}
 	again.Unbind()
 	c := flow4.channel()
-	c.OneWay = true
+	c.Within = true
 	f, err = h.Bind(c)
 	ok(t, err)
-	h.wants(t, "one way", flow4, false, true)
+	h.wants(t, "to another client only, and there is none", flow4, false, true)
 	ok(t, h.Close())
 	if _, err := h.Bind(flow4.channel()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("binding when closed: %v", err)

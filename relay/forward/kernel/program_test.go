@@ -74,6 +74,43 @@ func TestADatagramIsRewrittenAsARelaySendsIt(t *testing.T) {
 	}
 }
 
+// Between two clients a message goes in one step, with the channel of the one who gets
+// it, and is counted for both.
+func TestAMessageToAnotherClientGoesInOneStep(t *testing.T) {
+	h := newHost(t, Config{Channels: 10})
+	for name, e := range map[string]ends{"IPv4": flow4, "IPv6": flow6} {
+		other := ends{netip.AddrPortFrom(e.client.Addr(), 40007), e.server, netip.AddrPortFrom(e.relay.Addr(), 50007), e.relay}
+		e.peer = other.relay
+		c := e.channel()
+		c.Within = true
+		f, err := h.Bind(c)
+		ok(t, err)
+		h.wants(t, name+": the other has no channel", e, false, true)
+		c = other.channel()
+		c.Number = number + 1
+		g, err := h.Bind(c)
+		ok(t, err)
+		for _, size := range []int{0, 1, 20, 161, 1400} {
+			payload := random(size)
+			in := frame(t, e.client, e.server, data(number, payload))
+			verdict, out := h.run(t, in)
+			if want := frame(t, e.server, other.client, data(number+1, payload), sent(label(g.toClient))); verdict != forwarded || !bytes.Equal(out, want) {
+				t.Fatalf("%s, %d bytes:\n%x: wanted\n%x, got %d\n%x", name, size, in, want, verdict, out)
+			}
+		}
+		want := Count{Packets: 5, Bytes: 1582}
+		if up, _ := f.Counts(); up != want {
+			t.Errorf("%s: counted %+v for the one; wanted %+v", name, up, want)
+		}
+		if _, down := g.Counts(); down != want {
+			t.Errorf("%s: counted %+v for the other; wanted %+v", name, down, want)
+		}
+		g.Unbind()
+		h.wants(t, name+": the other has gone", e, false, true)
+		f.Unbind()
+	}
+}
+
 // A checksum is not made good: what came with a wrong one leaves with a wrong one, and
 // what came without one leaves without (RFC 768).
 func TestAChecksumStaysAsTrueAsItCame(t *testing.T) {

@@ -62,7 +62,7 @@ struct key {
 struct leg {
 	struct address source, destination;
 	// hop is the next hop on the interface; hop_family is 0 when the destination is
-	// this machine, and the interface lo.
+	// this machine, and the interface lo, or 0 when no interface will do.
 	struct address hop;
 	__u32 hop_family;
 	__u32 interface;
@@ -355,6 +355,40 @@ inline int write_ipv6(struct __sk_buff *skb, const struct leg *l, __u32 size)
 	return 1;
 }
 
+// pass takes a packet from a leg's meters and counts it, or counts that it may not
+// pass.
+inline int pass(const struct leg *l, __u32 bytes)
+{
+	struct count *c = map_lookup(&counts, &l->count);
+	if (!c)
+		return 0;
+	if ((l->meters[0] && !pay(l->meters[0], bytes)) || (l->meters[1] && !pay(l->meters[1], bytes))) {
+		__sync_fetch_and_add(&c->over, 1);
+		return 0;
+	}
+	__sync_fetch_and_add(&c->packets, 1);
+	__sync_fetch_and_add(&c->bytes, bytes);
+	return 1;
+}
+
+// onward returns the leg that a packet takes as it leaves by another: that of a client
+// of this relay, when what it leaves for is that client's relayed address.
+inline struct leg *onward(const struct leg *l, __u16 family)
+{
+	struct key k = {
+		.source = l->source, .destination = l->destination,
+		.source_port = l->source_port, .destination_port = l->destination_port,
+		.family = family,
+	};
+	return map_lookup(&legs, &k);
+}
+
+// number gives a message of ChannelData another channel.
+inline int number(struct __sk_buff *skb, struct packet *p, __be16 channel)
+{
+	return !store_bytes(skb, p->udp + udp_header, &channel, sizeof(channel), 0);
+}
+
 SEC("tcx/ingress")
 int forward(struct __sk_buff *skb)
 {
@@ -377,49 +411,57 @@ int forward(struct __sk_buff *skb)
 	struct leg *l = find(skb, &p);
 	if (!l)
 		return next;
-	__u32 size = udp_header + p.data + (l->to_client ? channel_header : 0);
-	if (p.udp - ETH_HLEN + size > l->mtu)
+	// From one client of this relay to another it goes in one step, as in two.
+	struct leg *last = l, *via = 0;
+	if (!l->hop_family && !l->to_client && !p.over) {
+		via = onward(l, p.key.family);
+		if (via) {
+			last = via;
+			via = l;
+		}
+	}
+	__u32 size = udp_header + p.data + (last->to_client ? channel_header : 0);
+	if (p.udp - ETH_HLEN + size > last->mtu)
 		return next; // the sockets' path can fragment it
 	// Only what came by lo can go on by it: it has a route to this machine with it,
 	// and would be taken for forged without.
-	if (!l->hop_family && skb->ifindex != l->interface)
+	if (!last->hop_family && skb->ifindex != last->interface)
 		return next;
 	__u32 zero = 0;
 	__u64 *until = map_lookup(&lease, &zero);
 	if (!until || *(volatile __u64 *)until < coarse_now())
 		return next;
-	struct count *c = map_lookup(&counts, &l->count);
-	if (!c)
-		return next;
-	if ((l->meters[0] && !pay(l->meters[0], p.data)) || (l->meters[1] && !pay(l->meters[1], p.data))) {
-		__sync_fetch_and_add(&c->over, 1);
+	if ((via && !pass(via, p.data)) || !pass(last, p.data))
 		return drop;
-	}
 
 	// A sum that the network card made over the frame must not outlive it: the frame
 	// grows, by which it is dropped, where the changes would not leave it right.
 	__u32 frame = p.udp + udp_header + p.size;
 	if (skb->len != frame && change_tail(skb, frame, 0))
 		return drop;
-	if ((p.key.family == ipv6 || p.over) && !l->to_client && change_tail(skb, frame + 1, 0))
+	if ((p.key.family == ipv6 || p.over) && !last->to_client && change_tail(skb, frame + 1, 0))
+		return drop;
+	if (p.key.family == ipv6 && via && (change_tail(skb, frame + 1, 0) || change_tail(skb, frame, 0)))
 		return drop;
 
-	__u64 sum = l->ports_sum;
-	if (l->to_client ? !cover(skb, &p, l->channel, &sum) : !uncover(skb, &p, &sum))
+	__u64 sum = last->ports_sum, addresses = last->addresses_sum;
+	if (via) {
+		sum += via->ports_sum;
+		addresses += via->addresses_sum;
+	}
+	if (via ? !number(skb, &p, last->channel) : last->to_client ? !cover(skb, &p, last->channel, &sum) : !uncover(skb, &p, &sum))
 		return drop;
 	__u64 length = (__u64)htons(size) + (__u16)~htons(p.size + udp_header);
 	__u32 check = p.udp + __builtin_offsetof(struct udphdr, check);
-	if (l4_csum_replace(skb, check, 0, fold(l->addresses_sum + length), BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0) ||
+	if (l4_csum_replace(skb, check, 0, fold(addresses + length), BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0) ||
 	    l4_csum_replace(skb, check, 0, fold(sum + length), BPF_F_MARK_MANGLED_0))
 		return drop;
-	if (p.key.family == ipv4 ? !write_ipv4(skb, l, size) : !write_ipv6(skb, l, size))
+	if (p.key.family == ipv4 ? !write_ipv4(skb, last, size) : !write_ipv6(skb, last, size))
 		return drop;
 
-	__sync_fetch_and_add(&c->packets, 1);
-	__sync_fetch_and_add(&c->bytes, p.data);
-	if (!l->hop_family)
-		return redirect(l->interface, 0);
-	struct bpf_redir_neigh hop = {.nh_family = l->hop_family};
-	*(struct address *)hop.ipv6_nh = l->hop;
-	return redirect_neigh(l->interface, &hop, sizeof(hop), 0);
+	if (!last->hop_family)
+		return redirect(last->interface, 0);
+	struct bpf_redir_neigh hop = {.nh_family = last->hop_family};
+	*(struct address *)hop.ipv6_nh = last->hop;
+	return redirect_neigh(last->interface, &hop, sizeof(hop), 0);
 }
