@@ -229,7 +229,9 @@ func (w *worker) shaken(a *association, result handshaken) {
 			delete(w.pending, at)
 		}
 		l := result.latched
-		if l == nil || l.association != nil || l.state == over {
+		// Anybody can show a certificate that was sent in the clear. Who has not come to the
+		// end of a handshake has not proved to have its key, and must not end the leg.
+		if result.err != nil || l == nil || l.association != nil || l.state == over {
 			w.drop(DropStranger)
 			reason := "no participant waits for this certificate"
 			if result.err != nil {

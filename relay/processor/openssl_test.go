@@ -116,6 +116,9 @@ func opensslClient(t *testing.T, options ...string) *logged {
 		_ = in.Close()
 		cancel()
 		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(out.text.String())
+		}
 	})
 	return out
 }

@@ -1,9 +1,19 @@
 package processor_test
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pion/webrtc/v4"
+
+	"github.com/callpath/callpath/relay/forward/srtp"
+	"github.com/callpath/callpath/relay/negotiation"
+	"github.com/callpath/callpath/relay/processor"
 )
 
 // Three peers join with one offer and one answer each, and get each other's media.
@@ -41,4 +51,147 @@ func TestParticipantsGetEachOthersMedia(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	t.Log(s.Stats(), s.shown("alice"))
+}
+
+// other hides that a socket is one of the kernel's, as those of simulated hosts are not.
+type other struct{ net.PacketConn }
+
+// The same over any net.PacketConn, of several sockets, and with a recorder that reads what
+// was negotiated from the packets.
+func TestOverAnySocketAndWithARecorder(t *testing.T) {
+	var mu sync.Mutex
+	recorders := make(map[string]*negotiation.Recorder)
+	s := serve(t, func(c *processor.Config) {
+		c.Sockets[0] = other{c.Sockets[0]}
+		second, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		ok(t, err)
+		c.Sockets = append(c.Sockets, other{second})
+		c.Region = "europe"
+		c.Recorder = func(conference, participant string) *negotiation.Recorder {
+			mu.Lock()
+			defer mu.Unlock()
+			recorders[participant] = negotiation.NewRecorder(negotiation.Config{Leg: conference + "/" + participant})
+			return recorders[participant]
+		}
+	})
+	for _, conference := range []string{"one", "two", "three"} { // on one or the other socket
+		a := newPeer(t, conference+"-a", media{audio: audioOf(t, "a"), audioSlots: 1})
+		b := newPeer(t, conference+"-b", media{audio: audioOf(t, "b"), audioSlots: 1})
+		a.join(s, conference)
+		b.join(s, conference)
+		until(t, "both hear each other", func() bool {
+			return a.payloads(webrtc.MimeTypeOpus, audioContent)["b"] > 5 && b.payloads(webrtc.MimeTypeOpus, audioContent)["a"] > 5
+		})
+	}
+	if e := s.event(t, processor.EventNegotiated, "one-a"); e.Region != "europe" || e.Conference != "one" {
+		t.Errorf("%+v", e)
+	}
+	until(t, "the recorder has read the handshake", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		record := recorders["one-a"].Record()
+		return len(record.DTLS) == 1 && record.DTLS[0].Complete && record.DTLS[0].Peer != nil && record.DTLS[0].Peer.Matched
+	})
+	s.End("two")
+	s.event(t, processor.EventEnded, "")
+	s.Leave("three", "three-a")
+	s.Leave("three", "nobody")
+	s.Leave("nowhere", "nobody")
+	s.End("nowhere")
+	if n := s.Stats(); n.Conferences != 2 || n.Participants != 3 {
+		t.Errorf("%+v", n)
+	}
+	if e := s.event(t, processor.EventLeft, "three-a"); e.Conference != "three" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A client that says goodbye is gone at once; one whose certificate is not the offer's
+// never comes in, and nothing is passed on to it.
+func TestWhoSaysGoodbyeAndWhoIsNobody(t *testing.T) {
+	s := serve(t, nil)
+	alice := newPeer(t, "alice", media{audio: audioOf(t, "alice"), audioSlots: 1})
+	alice.join(s, "meeting")
+	mallory := newPeer(t, "mallory", media{audio: audioOf(t, "mallory"), audioSlots: 1})
+	offer := mallory.offer()
+	i := strings.Index(offer, "a=fingerprint:sha-256 ") + len("a=fingerprint:sha-256 ")
+	digit := "0"
+	if offer[i:i+1] == "0" {
+		digit = "1"
+	}
+	answer, err := s.Join(t.Context(), processor.Join{Conference: "meeting", Participant: "mallory", Offer: offer[:i] + digit + offer[i+1:]})
+	ok(t, err)
+	ok(t, mallory.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+	if e := s.event(t, processor.EventFingerprint, "mallory"); !strings.Contains(e.Reason, "not that of the offer") {
+		t.Errorf("%+v", e)
+	}
+	if got := mallory.payloads(webrtc.MimeTypeOpus, audioContent); len(got) > 0 {
+		t.Errorf("it got %v", got)
+	}
+	ok(t, alice.pc.Close())
+	s.event(t, processor.EventLeft, "alice")
+}
+
+func TestConfigurationsAreRefused(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	ok(t, err)
+	defer conn.Close()
+	everywhere, err := net.ListenPacket("udp4", "0.0.0.0:0")
+	ok(t, err)
+	defer everywhere.Close()
+	at := netip.MustParseAddrPort("192.0.2.1:1")
+	for _, tt := range []struct {
+		reason string
+		cfg    processor.Config
+	}{
+		{"Config.Sockets is empty", processor.Config{}},
+		{"Config.Public must name it", processor.Config{Sockets: []net.PacketConn{everywhere}}},
+		{"Config.Public has 3 addresses for 2 sockets", processor.Config{Sockets: []net.PacketConn{conn, everywhere}, Public: []netip.AddrPort{at, at, at}}},
+		{"Config.Profiles", processor.Config{Sockets: []net.PacketConn{conn}, Profiles: []srtp.Profile{2}}},
+	} {
+		if _, err := processor.New(tt.cfg); err == nil || !strings.Contains(err.Error(), tt.reason) {
+			t.Errorf("got %v, wanted %q", err, tt.reason)
+		}
+	}
+}
+
+func TestAfterTheEnd(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	ok(t, err)
+	p, err := processor.New(processor.Config{Sockets: []net.PacketConn{conn}})
+	ok(t, err)
+	offer := newPeer(t, "alice", media{audioSlots: 1}).offer()
+	join := processor.Join{Conference: "c", Participant: "alice", Offer: offer}
+	// Before Run a Join waits, at most as long as its context.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := p.Join(ctx, join); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel = context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	_, err = p.Join(t.Context(), join)
+	ok(t, err)
+	if _, err := p.Join(t.Context(), processor.Join{Conference: "c"}); err == nil {
+		t.Error("a participant without a name joins")
+	}
+	if _, err := p.Join(t.Context(), processor.Join{Conference: "c", Participant: "x", Offer: "x"}); err == nil {
+		t.Error("an offer that is none is answered")
+	}
+	if n := p.Stats(); n.Participants != 1 || n.Connected != 0 {
+		t.Errorf("%+v", n)
+	}
+	cancel()
+	ok(t, <-done)
+	if _, err := p.Join(t.Context(), join); !errors.Is(err, processor.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	p.Leave("c", "alice")
+	if n := p.Stats(); n.Participants != 0 {
+		t.Errorf("%+v", n)
+	}
+	if err := p.Run(t.Context()); err == nil {
+		t.Error("it runs again")
+	}
 }

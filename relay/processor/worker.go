@@ -104,8 +104,11 @@ func (w *worker) do(ctx context.Context, f func()) error {
 // run works until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	defer close(w.ended)
-	stop := context.AfterFunc(ctx, w.port.Wake)
-	defer stop()
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		w.port.Wake()
+		close(woken)
+	})
 	for ctx.Err() == nil {
 		arrived := w.port.Receive(tick)
 		w.now = w.p.cfg.Now()
@@ -121,6 +124,9 @@ func (w *worker) run(ctx context.Context) {
 		w.batch.Flush()
 	}
 	w.close()
+	if !stop() {
+		<-woken
+	}
 }
 
 // serve calls what others want to be called.
@@ -197,8 +203,12 @@ func (w *worker) check(from netip.AddrPort, datagram []byte) {
 	}
 }
 
-// record takes a DTLS record.
+// record takes DTLS records.
 func (w *worker) record(from netip.AddrPort, datagram []byte) {
+	if !whole(datagram) {
+		w.drop(DropGarbage)
+		return
+	}
 	if l := w.byAddr[from]; l != nil {
 		l.tape(false, from, datagram)
 		if l.association == nil {
@@ -222,6 +232,21 @@ func (w *worker) record(from netip.AddrPort, datagram []byte) {
 		w.pending[from] = a
 	}
 	a.put(datagram)
+}
+
+// whole is true for a datagram of whole DTLS records.
+func whole(b []byte) bool {
+	for len(b) > 0 {
+		if len(b) < 13 || b[0] < 20 || b[0] > 63 || b[1] != 0xfe {
+			return false
+		}
+		size := 13 + int(b[11])<<8 + int(b[12])
+		if size > len(b) {
+			return false
+		}
+		b = b[size:]
+	}
+	return true
 }
 
 // hello is true for a DTLS record that begins a handshake (RFC 6347, section 4.1, 4.3.2).
