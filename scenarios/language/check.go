@@ -127,9 +127,10 @@ func (c *checker) check() {
 	}
 	c.checkRelay()
 	c.policies("policies", &c.s.Policies)
+	c.checkProtection()
 	c.duration("lobby-timeout", c.s.LobbyTimeout, time.Millisecond, maxTimeout)
 	if !c.s.Conference() {
-		for _, key := range []string{"policies", "lobby-timeout"} {
+		for _, key := range []string{"policies", "lobby-timeout", "data-loss-prevention"} {
 			if c.has(key) {
 				c.report(key, "is of meetings, and this scenario is a call between two")
 			}

@@ -13,7 +13,7 @@ var (
 )
 
 var messageOutcomes = []string{
-	MessageDelivered, MessageMasked, MessageWarned, MessageBlocked, MessageRefused, MessageEdited, MessageDeleted,
+	MessageDelivered, MessageMasked, MessageWarned, MessageWithheld, MessageBlocked, MessageRefused, MessageEdited, MessageDeleted, MessageRead,
 }
 
 // checkConferenceExpect validates what is expected of meetings and messages, and
@@ -50,6 +50,8 @@ func (c *checker) checkConferenceExpect() {
 			made[s.Join.Group] = true
 		case s.Chat != nil:
 			messages[s.Chat.Name] = true
+		case s.Read != nil:
+			messages[s.Read.Name] = true
 		}
 	}
 	for _, name := range sorted(c.s.Expect.Meetings) {

@@ -20,7 +20,7 @@ const (
 // may be in both.
 var (
 	callOnly       = []string{"call", "answer", "hold", "resume", "hangup"}
-	conferenceOnly = []string{"meeting", "group", "join", "leave", "admit", "remove", "role", "options", "policies", "end", "chat", "edit", "delete"}
+	conferenceOnly = []string{"meeting", "group", "join", "leave", "admit", "remove", "role", "options", "policies", "end", "chat", "edit", "delete", "read", "customer-key"}
 )
 
 // conference is what the steps have made so far.
@@ -73,6 +73,10 @@ func (c *checker) checkConferenceStep(path string, s *Step, state *conference, n
 		c.checkJoin(path+".join", s.Join, state)
 	case s.Chat != nil:
 		c.checkChat(path+".chat", s.Chat, state)
+	case s.Read != nil:
+		c.checkRead(path+".read", s.Read, state)
+	case s.CustomerKey != nil:
+		c.checkCustomerKey(path+".customer-key", s.CustomerKey)
 	case s.Policies != nil:
 		c.policies(path+".policies", s.Policies)
 	case s.Connect != nil:
@@ -167,14 +171,28 @@ func (c *checker) checkChat(path string, chat *Chat, state *conference) {
 	if len(chat.Text) > maxText {
 		c.report(path+".text", fmt.Sprintf("%d bytes; wanted at most %d", len(chat.Text), maxText))
 	}
-	from := c.participant(path+".from", chat.From)
-	switch {
-	case chat.Meeting != "" && state.meetings[chat.Meeting] == nil:
-		c.report(path+".meeting", fmt.Sprintf("no step above makes a meeting %q", chat.Meeting), sorted(state.meetings)...)
-	case chat.Meeting == "" && from != nil && state.in[chat.From] == "":
-		c.report(path+".from", fmt.Sprintf("%s has joined nothing; wanted meeting: NAME beside it", chat.From))
+	c.checkChatter(path, "from", chat.From, chat.Meeting, state)
+	if chat.Justification != "" && !chat.Override {
+		c.report(path+".justification", "justifies nothing: wanted override: true beside it")
 	}
 	state.messages[chat.Name] = true
+}
+
+// checkChatter wants somebody who has joined a meeting, or a meeting by name.
+func (c *checker) checkChatter(path, key, who, meeting string, state *conference) {
+	p := c.participant(path+"."+key, who)
+	switch {
+	case meeting != "" && state.meetings[meeting] == nil:
+		c.report(path+".meeting", fmt.Sprintf("no step above makes a meeting %q", meeting), sorted(state.meetings)...)
+	case meeting == "" && p != nil && state.in[who] == "":
+		c.report(path+"."+key, fmt.Sprintf("%s has joined nothing; wanted meeting: NAME beside it", who))
+	}
+}
+
+func (c *checker) checkRead(path string, read *Read, state *conference) {
+	c.newName(path+".name", read.Name, "history", state.messages[read.Name])
+	c.checkChatter(path, "by", read.By, read.Meeting, state)
+	state.messages[read.Name] = true
 }
 
 // checkAct validates a step by which a participant does something in the conference

@@ -95,6 +95,10 @@ type (
 		Name string `yaml:"name"`
 		// Meeting is one that From has not joined.
 		Meeting string `yaml:"meeting,omitempty"`
+		// Override sends nevertheless what a rule withholds until its sender says so,
+		// and Justification why.
+		Override      bool   `yaml:"override,omitempty"`
+		Justification string `yaml:"justification,omitempty"`
 	}
 	// Edit replaces the text of a message.
 	Edit struct {
@@ -178,8 +182,8 @@ type MeetingExpect struct {
 
 // MessageExpect is what must be true of one message of a chat.
 type MessageExpect struct {
-	// Outcome is delivered, masked, warned, blocked, refused, edited or deleted:
-	// what became of it last.
+	// Outcome is delivered, masked, warned, withheld, blocked, refused, edited,
+	// deleted or, of a history, read: what became of it last.
 	Outcome string `yaml:"outcome,omitempty"`
 	// Rule is a piece of the name of what decided.
 	Rule string `yaml:"rule,omitempty"`
@@ -194,10 +198,12 @@ const (
 	MessageDelivered = "delivered"
 	MessageMasked    = "masked"
 	MessageWarned    = "warned"
+	MessageWithheld  = "withheld" // until its sender overrides the rule
 	MessageBlocked   = "blocked"
 	MessageRefused   = "refused" // by a right, a place or a key, not by its text
 	MessageEdited    = "edited"
 	MessageDeleted   = "deleted"
+	MessageRead      = "read"
 )
 
 // UnmarshalYAML reads "bob" or [bob, carol].

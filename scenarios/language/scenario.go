@@ -29,6 +29,8 @@ type Scenario struct {
 	Relay Relay `yaml:"relay,omitempty"`
 	// Policies are those of the organisation, when the steps begin.
 	Policies Policies `yaml:"policies,omitempty"`
+	// DataLossPrevention are the rules for the chat.
+	DataLossPrevention []ProtectionRule `yaml:"data-loss-prevention,omitempty"`
 	// LobbyTimeout is how long somebody waits in a lobby at most; the controller's
 	// default, which is longer than any run, when zero.
 	LobbyTimeout Duration `yaml:"lobby-timeout,omitempty"`
@@ -162,6 +164,9 @@ type Step struct {
 	Chat   *Chat   `yaml:"chat,omitempty"`
 	Edit   *Edit   `yaml:"edit,omitempty"`
 	Delete *Delete `yaml:"delete,omitempty"`
+	Read   *Read   `yaml:"read,omitempty"`
+	// CustomerKey is an act of the organisation's keeper of keys.
+	CustomerKey *CustomerKey `yaml:"customer-key,omitempty"`
 
 	// Line is where the step stands in the file.
 	Line int `yaml:"-"`

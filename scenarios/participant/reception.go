@@ -11,8 +11,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	rtpreception "github.com/callpath/callpath/relay/reception"
 	"github.com/callpath/callpath/scenarios/media"
-	"github.com/callpath/callpath/scenarios/quality"
 	"github.com/callpath/callpath/scenarios/result"
 )
 
@@ -133,7 +133,7 @@ func (r *reception) reports(list []rtcp.ReceptionReport, arrived time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, report := range list {
-		trip, ok := quality.RoundTrip(arrived, report.LastSenderReport, report.Delay)
+		trip, ok := rtpreception.RoundTrip(arrived, report.LastSenderReport, report.Delay)
 		if !ok || !r.end.IsZero() {
 			continue
 		}

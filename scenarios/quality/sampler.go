@@ -5,8 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/callpath/callpath/scenarios/result"
 	"github.com/pion/rtp"
+
+	"github.com/callpath/callpath/relay/reception"
+	"github.com/callpath/callpath/scenarios/result"
 )
 
 // Config describes one received stream.
@@ -29,12 +31,12 @@ type Config struct {
 // for concurrent use. Packets must be given in the order in which they arrived.
 type Sampler struct {
 	cfg   Config
-	codec Codec
+	codec reception.Codec
 	voice bool
 
 	mu        sync.Mutex
-	sequence  Sequence
-	jitter    *Jitter
+	sequence  reception.Sequence
+	jitter    *reception.Jitter
 	freezes   Freezes
 	last      time.Time // of the last packet
 	intervals []interval
@@ -82,9 +84,9 @@ func NewSampler(cfg Config) (*Sampler, error) {
 	if cfg.Frame == 0 {
 		cfg.Frame = 20 * time.Millisecond
 	}
-	s := &Sampler{cfg: cfg, jitter: NewJitter(cfg.ClockRate)}
+	s := &Sampler{cfg: cfg, jitter: reception.NewJitter(cfg.ClockRate)}
 	if cfg.Kind == "audio" {
-		s.codec, s.voice = CodecOf(cfg.Codec)
+		s.codec, s.voice = reception.CodecOf(cfg.Codec)
 	}
 	return s, nil
 }
@@ -94,14 +96,14 @@ func (s *Sampler) Packet(at time.Time, header *rtp.Header, payload int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kind, missing := s.sequence.Received(header.SequenceNumber)
-	if kind == Jump {
+	if kind == reception.Jump {
 		return
 	}
 	i := s.index(at)
 	switch kind {
-	case Gap:
+	case reception.Gap:
 		s.spread(missing, s.last, at)
-	case Late:
+	case reception.Late:
 		s.recover(i)
 	}
 	if s.first.IsZero() {
@@ -146,7 +148,7 @@ func (s *Sampler) Pause() {
 }
 
 // Report makes the stream's next receiver report figures; see Sequence.Report.
-func (s *Sampler) Report() (Report, uint32) {
+func (s *Sampler) Report() (reception.Report, uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sequence.Report(), s.jitter.Units()
@@ -183,7 +185,7 @@ func (s *Sampler) spread(missing int, from, to time.Time) {
 		if i == last {
 			end = to
 		}
-		share := clamp(float64(end.Sub(begin))/float64(total), 0, 1)
+		share := min(max(float64(end.Sub(begin))/float64(total), 0), 1)
 		s.intervals[i].missing += share * float64(missing)
 		s.intervals[i].bursts += share
 	}
@@ -224,10 +226,10 @@ func (i interval) burstRatio() float64 {
 // on hold.
 func (i interval) silent() bool { return i.received == 0 && i.missing == 0 }
 
-func (s *Sampler) estimate(i interval) Estimate {
-	return Voice{
+func (s *Sampler) estimate(i interval) reception.Estimate {
+	return reception.Voice{
 		Codec:      s.codec,
-		Delay:      MouthToEar(i.rtt, s.cfg.Frame, i.jitter),
+		Delay:      reception.MouthToEar(i.rtt, s.cfg.Frame, i.jitter),
 		Loss:       i.loss(),
 		BurstRatio: i.burstRatio(),
 	}.Estimate()
@@ -267,7 +269,7 @@ func (s *Sampler) Fill(st *result.Stream) {
 	st.Lost = uint64(max(0, s.sequence.Lost()))
 	st.LossRate = 0
 	if expected := s.sequence.Expected(); expected > 0 {
-		st.LossRate = clamp(float64(st.Lost)/float64(expected), 0, 1)
+		st.LossRate = min(max(float64(st.Lost)/float64(expected), 0), 1)
 	}
 	st.Jitter = result.Duration(s.jitter.Duration())
 	st.Freezes = s.freezes.Count()
@@ -285,7 +287,7 @@ func (s *Sampler) score(st *result.Stream) {
 	if !s.voice {
 		return
 	}
-	sum, n, worst := 0.0, 0, Estimate{MOS: 5}
+	sum, n, worst := 0.0, 0, reception.Estimate{MOS: 5}
 	for _, i := range s.intervals {
 		if i.silent() {
 			continue

@@ -187,6 +187,24 @@ func (b *book) wait(person string, at time.Time, begins bool) {
 	b.waits[person] = waits
 }
 
+// waiting is true while a person is in a lobby, as the controller has it.
+func (b *book) waiting(person string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waits := b.waits[person]
+	return len(waits) > 0 && waits[len(waits)-1].until.IsZero()
+}
+
+// crosses notes that the controller took a message from a person, or gave them some,
+// who was in a lobby before, if they still are.
+func (b *book) crosses(person string) {
+	if b.waiting(person) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.crossed++
+	}
+}
+
 // during is true when a person was in a lobby at a time; mu is held.
 func (b *book) during(person string, at time.Time) bool {
 	return slices.ContainsFunc(b.waits[person], func(w wait) bool {

@@ -48,6 +48,10 @@ func (r *run) conferenceStep(ctx context.Context, step language.Step) (handled b
 		return true, r.edit(ctx, step.Edit)
 	case step.Delete != nil:
 		return true, r.delete(ctx, step.Delete)
+	case step.Read != nil:
+		return true, r.read(ctx, step.Read)
+	case step.CustomerKey != nil:
+		return true, r.customerKey(ctx, step.CustomerKey)
 	case step.Connect != nil && r.scenario.Conference():
 		return true, r.connectAll(ctx, step.Connect)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/callpath/callpath/scenarios/language"
@@ -42,13 +43,12 @@ func (r *run) chat(ctx context.Context, step *language.Chat) error {
 	r.book.mu.Lock()
 	r.book.messages = append(r.book.messages, m)
 	r.book.mu.Unlock()
-	p := r.participants[step.From]
-	waits := p.Place() == policy.Lobby
-	sent, err := p.Signaling().MeetingChat(id).Send(ctx, step.Text)
+	waits := r.book.waiting(step.From)
+	sent, err := r.participants[step.From].Signaling().MeetingChat(id).SendRequest(ctx, signaling.MessageRequest{
+		Text: step.Text, Override: step.Override, Justification: step.Justification,
+	})
 	if err == nil && waits {
-		r.book.mu.Lock()
-		r.book.crossed++
-		r.book.mu.Unlock()
+		r.book.crosses(step.From)
 	}
 	return r.told(m, sent, language.MessageDelivered, err)
 }
@@ -75,6 +75,53 @@ func (r *run) delete(ctx context.Context, step *language.Delete) error {
 	return r.told(m, signaling.ChatMessage{}, language.MessageDeleted, err)
 }
 
+// read has a participant read the history of a chat. That it cannot be read is an
+// outcome.
+func (r *run) read(ctx context.Context, step *language.Read) error {
+	r.own("read", step.By, step.Name)
+	in := cmp.Or(step.Meeting, r.book.joined(step.By))
+	id, _ := r.book.id(in)
+	m := &messageEntry{name: step.Name, meeting: in, from: step.By, at: time.Now()}
+	r.book.mu.Lock()
+	r.book.messages = append(r.book.messages, m)
+	r.book.mu.Unlock()
+	waits := r.book.waiting(step.By)
+	messages, _, err := r.participants[step.By].Signaling().MeetingChat(id).Messages(ctx, "")
+	var texts []string
+	for _, one := range messages {
+		text := one.From + ": " + one.Text
+		if !one.Deleted.IsZero() {
+			text = one.From + " has deleted a message"
+		}
+		texts = append(texts, text)
+	}
+	if err == nil && waits && len(messages) > 0 {
+		r.book.crosses(step.By)
+	}
+	if err := r.told(m, signaling.ChatMessage{}, language.MessageRead, err); err != nil {
+		return err
+	}
+	r.book.mu.Lock()
+	defer r.book.mu.Unlock()
+	m.text = strings.Join(texts, "; ")
+	return nil
+}
+
+// customerKey does what the keeper of the organisation's root keys does.
+func (r *run) customerKey(ctx context.Context, step *language.CustomerKey) error {
+	keys := r.services.chat.Keys()
+	switch {
+	case step.Revoke != "":
+		r.own("customer-key", "customer", "revokes the "+step.Revoke+" root key")
+		return keys.Revoke(ctx, signaling.HomeTenant, step.Revoke)
+	case step.Restore != "":
+		r.own("customer-key", "customer", "restores the "+step.Restore+" root key")
+		return keys.Restore(ctx, signaling.HomeTenant, step.Restore)
+	}
+	r.own("customer-key", "customer", "rotates the key of the policy")
+	return keys.Rotate(ctx, signaling.HomeTenant)
+}
+
 // sent finds a message that a step above sent.
 func (r *run) sent(name string) (*messageEntry, string, error) {
 	r.book.mu.Lock()
@@ -89,19 +136,19 @@ func (r *run) sent(name string) (*messageEntry, string, error) {
 	return m, id, nil
 }
 
-// codeBlocked is of a message that data loss prevention withholds.
-const codeBlocked = "blocked"
-
 // told notes what the controller answered.
 func (r *run) told(m *messageEntry, answer signaling.ChatMessage, good string, err error) error {
 	r.book.mu.Lock()
 	defer r.book.mu.Unlock()
 	var problem *signaling.Problem
 	switch {
-	case errors.As(err, &problem) && problem.Status < 500 || errors.As(err, &problem) && problem.Rule != "":
+	case errors.As(err, &problem) && (problem.Status < 500 || problem.Code == signaling.CodeUnreadable):
 		m.outcome, m.rule = language.MessageRefused, cmp.Or(problem.Rule, problem.Code)
-		if problem.Code == codeBlocked {
+		switch problem.Code {
+		case signaling.CodeBlocked:
 			m.outcome = language.MessageBlocked
+		case signaling.CodeWithheld:
+			m.outcome = language.MessageWithheld
 		}
 		return nil
 	case err != nil:
@@ -111,8 +158,11 @@ func (r *run) told(m *messageEntry, answer signaling.ChatMessage, good string, e
 		m.id = answer.ID
 	}
 	m.outcome, m.rule = good, ""
-	if answer.Masked {
+	switch {
+	case answer.Masked:
 		m.outcome = language.MessageMasked
+	case len(answer.Notices) > 0:
+		m.outcome, m.rule = language.MessageWarned, strings.Join(answer.Notices, "; ")
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/signaling"
 	"github.com/callpath/callpath/signaling/authority"
+	"github.com/callpath/callpath/signaling/chat"
 	"github.com/callpath/callpath/signaling/store"
 	"github.com/callpath/callpath/topology"
 	"github.com/callpath/callpath/topology/sim"
@@ -56,7 +57,8 @@ type services struct {
 	view      *negotiation.RelayView
 	traffic   *traffic
 	store     *store.Memory // what the controller must find again
-	region    string        // the controller's
+	chat      *chat.Service
+	region    string // the controller's
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -118,6 +120,9 @@ func startServices(ctx context.Context, cfg serviceConfig) (_ *services, err err
 	}()
 	if s.authority, err = authority.New(authority.Config{}); err != nil {
 		return nil, err
+	}
+	if s.chat, err = newChat(ctx, cfg.scenario, s.store); err != nil {
+		return nil, fmt.Errorf("chat: %w", err)
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	n := cfg.internet.Network()
@@ -271,6 +276,7 @@ func (s *services) startController(at *topology.Host) error {
 		Processors: s.fleets(),
 		Policies:   s.policies,
 		Store:      s.store,
+		Chat:       s.chat,
 		Limits:     signaling.Limits{LobbyTimeout: time.Duration(cfg.scenario.LobbyTimeout), MeetingsAtOnce: meetingsAtOnce},
 		Log:        cfg.log,
 		OnEvent:    cfg.onEvent,
