@@ -253,6 +253,11 @@ func TestUsersAndRulesAreReloaded(t *testing.T) {
 		}
 	}
 	p.token("carol", "another password")
+	rewrite(cheap(t, "another password"), false, rule)
+	again(reloaded, 2)
+	if status := p.use(eves); status != 401 {
+		t.Errorf("a token from before its user was disabled, who is back: %d, wanted 401", status)
+	}
 	_, err := p.source("dan", dansPassword).Token(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "Nobody from here") {
 		t.Errorf("dan: %v, wanted the rule's refusal", err)
@@ -263,7 +268,7 @@ func TestUsersAndRulesAreReloaded(t *testing.T) {
 
 	// A file that the configuration names.
 	write(t, filepath.Join(filepath.Dir(file), "shop.secret"), "another secret of the shop, with 32 bytes")
-	again(reloaded, 2)
+	again(reloaded, 3)
 	if status, _ := p.visit(shopSecret); status != 401 {
 		t.Errorf("the application with its old secret: %d, wanted 401", status)
 	}

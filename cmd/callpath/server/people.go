@@ -42,17 +42,18 @@ func (p *people) users() []user.User {
 	return out
 }
 
-// changed are the users of before who have another password or second factor now:
-// whoever knew the old one may hold tokens.
+// changed are the users of before whose tokens must end: who have another password or
+// second factor now, as whoever knew the old one may hold tokens, and who are gone or
+// disabled, whose tokens must not be good again once they are back.
 func (p *people) changed(before *people) []string {
-	marks := map[string][sha256.Size]byte{}
-	for _, a := range before.accounts {
-		marks[a.ID] = a.mark
+	now := map[string]account{}
+	for _, a := range p.accounts {
+		now[a.ID] = a
 	}
 	var ids []string
-	for _, a := range p.accounts {
-		if old, was := marks[a.ID]; was && old != a.mark {
-			ids = append(ids, a.ID)
+	for _, old := range before.accounts {
+		if a, there := now[old.ID]; !there || a.mark != old.mark || a.Disabled && !old.Disabled {
+			ids = append(ids, old.ID)
 		}
 	}
 	return ids

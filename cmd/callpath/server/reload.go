@@ -83,8 +83,8 @@ func (s *Server) reload(tell bool) error {
 	return nil
 }
 
-// setPeople gives the issuer its users, applications and rules. Tokens of a user
-// whose password or second factor is another one now are ended.
+// setPeople gives the issuer its users, applications and rules, and ends the tokens of
+// users who have changed.
 func (s *Server) setPeople(now, before *people) error {
 	if err := s.identity.SetRules(now.rules); err != nil {
 		return err

@@ -4,6 +4,7 @@
 // server saw.
 
 import { execFileSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ import { chromium } from 'playwright-core';
  * @property {string} caller
  * @property {string} callee
  * @property {Record<string, string>} passwords by user
+ * @property {Record<string, string>} totp by user: secrets of second factors, in base32
  * @property {string} provider other issuer to sign in with; empty is the server's own
  * @property {string[] | null} interrupt a command that makes both pages' tokens void
  * @property {boolean} bare the callee has neither camera nor microphone
@@ -55,6 +57,17 @@ async function picture(page, name) {
   await page.screenshot({ path: join(options.pictures, `${options.name}-${name}.png`) });
 }
 
+/** The code of now, as an authenticator app shows it (RFC 6238). @param {string} secret */
+function code(secret) {
+  const bits = [...secret].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const sum = createHmac('sha1', key).update(step).digest();
+  const number = sum.readUInt32BE(sum[sum.length - 1] & 15) & 0x7fff_ffff;
+  return String(number % 1_000_000).padStart(6, '0');
+}
+
 /** @param {Page} page @param {string} user */
 async function signIn(page, user) {
   page.on('console', (message) => say(`${user} console`, message.type(), message.text()));
@@ -73,6 +86,12 @@ async function signIn(page, user) {
   if (options.pictured && user === caller) await picture(page, 'issuer');
   await page.getByLabel('Password').fill(options.passwords[user]);
   await page.keyboard.press('Enter');
+  if (options.totp?.[user]) {
+    await page.getByLabel('Code from your authenticator app').waitFor();
+    if (options.pictured) await picture(page, 'second-factor');
+    await page.keyboard.type(code(options.totp[user]));
+    await page.keyboard.press('Enter');
+  }
   await page.locator('#presence[data-state="connected"]').waitFor();
   if (new URL(page.url()).search !== '') throw new Error(`the code is left in the page's URL: ${page.url()}`);
   await page.locator('#force-relay').setChecked(options.forceRelay, { force: true });

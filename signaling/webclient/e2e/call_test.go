@@ -50,7 +50,7 @@ type seen struct {
 
 func TestAllThatTwoPagesCanDoInACall(t *testing.T) {
 	s := newServer(t)
-	got := newDriver(t).run(t, s.url, s.passwords, options{Transport: "udp", ForceRelay: true, Thorough: true, Pictured: true, Name: "udp"})
+	got := newDriver(t).run(t, s.url, s.passwords, options{Transport: "udp", ForceRelay: true, Thorough: true, Pictured: true, Name: "udp", TOTP: s.totp})
 	if got.Focused != "accept" {
 		t.Errorf("an incoming call has put the focus on %q, wanted accept", got.Focused)
 	}
@@ -67,7 +67,7 @@ func TestAllThatTwoPagesCanDoInACall(t *testing.T) {
 
 func TestWhoHasNoDevicesIsCalledAllTheSame(t *testing.T) {
 	s := newServer(t)
-	got := newDriver(t).run(t, s.url, s.passwords, options{Transport: "any", Bare: true, Name: "bare"})
+	got := newDriver(t).run(t, s.url, s.passwords, options{Transport: "any", Bare: true, Name: "bare", TOTP: s.totp})
 	if frames := got.Advanced["bob"]; frames.After <= frames.Before {
 		t.Errorf("frames of alice did not advance: %d, then %d", frames.Before, frames.After)
 	}
@@ -267,10 +267,11 @@ func missing(t *testing.T, format string, args ...any) {
 
 // options are those of call.mjs.
 type options struct {
-	Transport  string `json:"transport"`
-	ForceRelay bool   `json:"forceRelay"`
-	Thorough   bool   `json:"thorough"`
-	Bare       bool   `json:"bare"`
+	Transport  string            `json:"transport"`
+	ForceRelay bool              `json:"forceRelay"`
+	Thorough   bool              `json:"thorough"`
+	Bare       bool              `json:"bare"`
+	TOTP       map[string]string `json:"totp"`
 	// Provider is the other issuer to sign in with.
 	Provider string `json:"provider"`
 	// Interrupt is a command to run before the call, which makes all tokens void.

@@ -26,6 +26,7 @@ import (
 type server struct {
 	url       string
 	passwords map[string]string
+	totp      map[string]string // bob has a second factor
 
 	mu        sync.Mutex
 	relay     []turn.Event
@@ -43,6 +44,11 @@ func newServer(t *testing.T) *server {
 	for user := range s.passwords {
 		s.recorders[user] = negotiation.NewRecorder(negotiation.Config{Leg: user})
 	}
+	secret, _, err := user.NewTOTP("callpath", "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.totp = map[string]string{"bob": secret}
 	ca, err := authority.New(authority.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +150,7 @@ func (s *server) startIssuer(t *testing.T, issuer string) *identity.Service {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.Users = append(cfg.Users, user.User{ID: name, Kind: user.ACS, Password: hash})
+		cfg.Users = append(cfg.Users, user.User{ID: name, Kind: user.ACS, Password: hash, TOTP: s.totp[name]})
 	}
 	id, err := identity.New(cfg)
 	if err != nil {
