@@ -3,55 +3,121 @@ package processor
 import (
 	"slices"
 	"time"
+
+	"github.com/callpath/callpath/relay/processor/speaker"
 )
 
-// asleep is after how long without a packet a track gives its slot to others that have
-// none.
+// asleep is after how long without a packet a track comes behind those that send.
 const asleep = 3 * time.Second
 
-// listen finds who speaks.
+// listen finds who speaks, and has slots assigned anew when that matters.
 func (c *conference) listen() {
-	dominant, changed := c.detector.Update(c.w.now)
-	if !changed || dominant == nil {
-		return
+	if _, changed := c.detector.Update(c.w.now); changed {
+		c.changed = true
 	}
-	i := slices.IndexFunc(c.speakers, func(t *track) bool { return t.speaker == dominant })
-	if i < 0 {
-		return
+	if c.scarce > 0 {
+		now := c.detector.Loudest(c.spare[:0], c.scarce)
+		if !slices.Equal(now, c.loudest) {
+			c.changed = true
+		}
+		c.loudest, c.spare = now, c.loudest
 	}
-	t := c.speakers[i]
-	c.speakers = slices.Insert(slices.Delete(c.speakers, i, i+1), 0, t)
-	c.changed = true
+}
+
+// ranked are a conference's tracks, the most important of each kind in front.
+type ranked struct {
+	audio, video, slides []*track
+	// pictures are slides and video, for who has no slot for slides.
+	pictures []*track
+}
+
+// last is the rank of those who have none.
+const last = 1 << 20
+
+// rank puts tracks in order: audio by loudness, video by who spoke last, and both then as
+// they came; who sends nothing comes last. Only tracks that have sent count.
+func (c *conference) rank() (r ranked) {
+	loud, spoke := make(map[*speaker.Speaker]int), make(map[*leg]int)
+	for i, s := range c.detector.Loudest(nil, len(c.speakers)) {
+		loud[s] = i
+	}
+	for i, s := range c.detector.Recent(nil) {
+		if t := c.speakers[s]; t != nil {
+			spoke[t.leg] = i
+		}
+	}
+	for _, l := range c.legs {
+		if l.state != connected {
+			continue
+		}
+		for _, t := range l.tracks {
+			if !t.begun {
+				continue
+			}
+			t.rank = last
+			switch t.kind {
+			case KindAudio:
+				r.audio = append(r.audio, t)
+				if i, ok := loud[t.speaker]; ok {
+					t.rank = i
+				}
+			case KindVideo:
+				r.video = append(r.video, t)
+				if i, ok := spoke[l]; ok {
+					t.rank = i
+				}
+			case KindSlides:
+				r.slides = append(r.slides, t)
+			}
+			if c.w.now.Sub(t.heard) > asleep {
+				t.rank += last
+			}
+		}
+	}
+	for _, all := range [][]*track{r.audio, r.video, r.slides} {
+		slices.SortStableFunc(all, func(a, b *track) int { return a.rank - b.rank })
+	}
+	r.pictures = slices.Concat(r.slides, r.video)
+	return r
 }
 
 // assign puts tracks on all slots.
 func (c *conference) assign() {
 	c.mixing.assign(c)
+	r := c.rank()
+	c.scarce = 0
 	for _, l := range c.legs {
 		if l.state != connected {
 			continue
 		}
-		c.assignKind(l, KindAudio)
-		c.assignKind(l, KindSlides)
-		c.assignKind(l, KindVideo)
+		pictures := r.pictures
+		if slices.ContainsFunc(l.slots, func(s *slot) bool { return s.kind == KindSlides }) {
+			pictures = r.video
+		}
+		if n := l.fill(KindAudio, r.audio); n < len(r.audio) {
+			c.scarce = max(c.scarce, n+1) // one of them may be the listener
+		}
+		l.fill(KindSlides, r.slides)
+		l.fill(KindVideo, pictures)
 		c.tell(l)
 	}
 }
 
-// assignKind puts tracks on one kind of a leg's slots. Slides have slots of their own where
-// the client has them, and otherwise the first ones of video.
-func (c *conference) assignKind(l *leg, kind string) {
+// fill puts the first of the tracks on the leg's slots of a kind, and returns how many of
+// these there are. Who is on a slot already stays there.
+func (l *leg) fill(kind string, from []*track) int {
 	slots := make([]*slot, 0, len(l.slots))
-	separate := false
 	for _, s := range l.slots {
-		separate = separate || s.kind == KindSlides
 		if s.kind == kind && !s.mixed {
 			slots = append(slots, s)
 		}
 	}
 	wanted := make([]*track, 0, len(slots))
-	for _, t := range c.ranked(kind, separate) {
-		if t.leg != l && len(wanted) < len(slots) && slots[0].takes(t) {
+	for _, t := range from {
+		if len(wanted) == len(slots) {
+			break
+		}
+		if t.leg != l && slots[0].takes(t) {
 			wanted = append(wanted, t)
 		}
 	}
@@ -68,37 +134,7 @@ func (c *conference) assignKind(l *leg, kind string) {
 			wanted = wanted[1:]
 		}
 	}
-}
-
-// ranked returns the tracks of one kind, the most important in front: slides, then those
-// who spoke last, then the others as they came; who sends nothing comes last.
-func (c *conference) ranked(kind string, separate bool) []*track {
-	var all []*track
-	for _, l := range c.legs {
-		if l.state != connected {
-			continue
-		}
-		for _, t := range l.tracks {
-			if t.begun && (t.kind == kind || kind == KindVideo && t.kind == KindSlides && !separate) {
-				all = append(all, t)
-			}
-		}
-	}
-	rank := func(t *track) int {
-		r := slices.IndexFunc(c.speakers, func(s *track) bool { return s.leg == t.leg })
-		if r < 0 {
-			r = len(c.speakers)
-		}
-		if t.kind == KindSlides {
-			r = -1
-		}
-		if c.w.now.Sub(t.heard) > asleep {
-			r += 1 << 20
-		}
-		return r
-	}
-	slices.SortStableFunc(all, func(a, b *track) int { return rank(a) - rank(b) })
-	return all
+	return len(slots)
 }
 
 // tell says what is on a leg's slots, if that has changed.

@@ -18,13 +18,17 @@ type conference struct {
 	// changed says that slots are to be assigned anew.
 	changed  bool
 	detector *speaker.Detector
-	// speakers are the tracks of audio, those that were dominant last in front.
-	speakers []*track
-	mixing   mixing
+	// speakers are the tracks of audio.
+	speakers map[*speaker.Speaker]*track
+	// scarce is how many of the loudest matter, 0 while there are slots for all; loudest
+	// are those of the last look, and spare is memory for the next.
+	scarce         int
+	loudest, spare []*speaker.Speaker
+	mixing         mixing
 }
 
 func newConference(w *worker, name string) *conference {
-	return &conference{w: w, name: name, detector: speaker.New(speaker.Config{})}
+	return &conference{w: w, name: name, detector: speaker.New(speaker.Config{}), speakers: make(map[*speaker.Speaker]*track)}
 }
 
 func (c *conference) find(participant string) *leg {

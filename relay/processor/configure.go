@@ -85,7 +85,7 @@ func (l *leg) trackOf(m *description.Media) *track {
 	if t.kind == KindAudio {
 		c := l.conference
 		t.speaker = c.detector.Add(l.name)
-		c.speakers = append(c.speakers, t)
+		c.speakers[t.speaker] = t
 	}
 	return t
 }

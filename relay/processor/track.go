@@ -23,7 +23,8 @@ type track struct {
 	// begun is true once something has come, heard is when something last did.
 	begun   bool
 	heard   time.Time
-	speaker *speaker.Speaker
+	speaker *speaker.Speaker // of audio
+	rank    int              // as of the last assignment
 }
 
 // layer is one stream of a track.
@@ -326,7 +327,7 @@ func (t *track) end() {
 	c := t.leg.conference
 	if t.speaker != nil {
 		c.detector.Remove(t.speaker)
-		c.speakers = slices.DeleteFunc(c.speakers, func(one *track) bool { return one == t })
+		delete(c.speakers, t.speaker)
 	}
 	c.changed = true
 }
