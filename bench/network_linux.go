@@ -46,8 +46,14 @@ func newNetwork() (_ *network, err error) {
 		if err := namespace.Join(pair[0], pair[1]); err != nil {
 			return nil, err
 		}
+		// What clients and peers send comes to the relay one by one, as from a wire,
+		// and its kernel merges it; what it sends, its card can cut.
 		for _, e := range pair {
-			if err := e.AsWire(); err != nil {
+			shape := e.OneByOne
+			if e.Namespace == n.relay {
+				shape = e.Merging
+			}
+			if err := shape(); err != nil {
 				return nil, err
 			}
 		}

@@ -159,18 +159,29 @@ func (e End) address() error {
 	return nil
 }
 
-// AsWire has packets cross an interface as they would cross a wire: each by itself,
-// cut by the sender's kernel where a process has sent several as one, and merged
-// again, if at all, by the receiver's.
-func (e End) AsWire() error {
+// OneByOne has packets leave an interface one by one, as they cross a wire: the kernel
+// cuts what a process has sent as one for the card to cut.
+func (e End) OneByOne() error {
 	return e.Do(func() error {
 		l, err := netlink.LinkByName(e.Name)
-		if err != nil {
-			return fmt.Errorf("interface %s: %w", e.Name, err)
+		if err == nil {
+			err = netlink.LinkSetGSOMaxSegs(l, 1)
 		}
-		if err := netlink.LinkSetGSOMaxSegs(l, 1); err != nil {
+		if err == nil {
+			// Without this, veth does not let the other end merge.
+			err = toggle(e.Name, unix.ETHTOOL_STSO, false)
+		}
+		if err != nil {
 			return fmt.Errorf("interface %s: segmentation: %w", e.Name, err)
 		}
+		return nil
+	})
+}
+
+// Merging has the kernel merge what comes in at an interface, as it does with a card's
+// packets, for those who can take it (UDP_GRO).
+func (e End) Merging() error {
+	return e.Do(func() error {
 		if err := toggle(e.Name, unix.ETHTOOL_SGRO, true); err != nil {
 			return fmt.Errorf("interface %s: merging: %w", e.Name, err)
 		}

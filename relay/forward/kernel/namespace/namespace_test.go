@@ -50,7 +50,8 @@ func TestPacketsCrossAWire(t *testing.T) {
 	near, far := end(a, "192.0.2.1/24"), end(b, "192.0.2.2/24")
 	ok(t, namespace.Join(near, far))
 	for _, e := range []namespace.End{near, far} {
-		ok(t, e.AsWire())
+		ok(t, e.OneByOne())
+		ok(t, e.Merging())
 		ok(t, e.ChecksumsInPackets())
 	}
 	ok(t, a.Route(netip.MustParsePrefix("198.51.100.0/24"), netip.MustParseAddr("192.0.2.2")))
@@ -75,6 +76,16 @@ func TestPacketsCrossAWire(t *testing.T) {
 		if string(buf[:n]) != want || from.String() != sender.LocalAddr().String() {
 			t.Errorf("wanted %q from %v, got %q from %v", want, sender.LocalAddr(), buf[:n], from)
 		}
+	}
+	// Who can take merged packets gets them so.
+	raw, err = receiver.(*net.UDPConn).SyscallConn()
+	ok(t, err)
+	ok(t, raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) }))
+	ok(t, err)
+	_, err = sender.WriteTo([]byte("one.two.last"), receiver.LocalAddr())
+	ok(t, err)
+	if n, _, err := receiver.ReadFrom(buf); err != nil || string(buf[:n]) != "one.two.last" {
+		t.Errorf("merged: wanted all three at once, got %q, %v", buf[:n], err)
 	}
 	if _, err := sender.WriteTo([]byte("x"), net.UDPAddrFromAddrPort(netip.MustParseAddrPort("203.0.113.1:1"))); err == nil {
 		t.Error("a host reaches what it has no route to")
@@ -116,7 +127,8 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 	for name, err := range map[string]error{
 		"veth pair wire":     namespace.Join(end(a, "192.0.2.1/24"), end(b, "192.0.2.2/24")),
 		"route to":           a.Route(netip.MustParsePrefix("198.51.100.0/24"), netip.MustParseAddr("203.0.113.1")),
-		"interface none":     namespace.End{Namespace: a, Name: "none"}.AsWire(),
+		"none: segmentation": namespace.End{Namespace: a, Name: "none"}.OneByOne(),
+		"none: merging":      namespace.End{Namespace: a, Name: "none"}.Merging(),
 		"none: checksums":    namespace.End{Namespace: a, Name: "none"}.ChecksumsInPackets(),
 		"/no/such/namespace": namespace.Within("/no/such/namespace", func() error { return nil }),
 		"enter":              namespace.Within("/dev/null", func() error { return nil }),
