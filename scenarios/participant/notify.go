@@ -30,6 +30,10 @@ func (p *Participant) read() {
 // notified handles one notification. Only what begins a negotiation waits for its
 // turn: the answer that ends one must always get through.
 func (p *Participant) notified(n signaling.Notification) error {
+	if n.Type == signaling.NotifyGap {
+		p.running.Go(p.catchUp)
+		return nil
+	}
 	if n.Meeting != "" || n.Thread != "" {
 		p.heed(n)
 		p.cfg.OnNotification(n)

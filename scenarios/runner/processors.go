@@ -93,10 +93,9 @@ func (s *services) laidOut(l processor.Layout) {
 	controller.MediaLayout(l.Conference, l.Participant, slots)
 }
 
-// fleets are the media processors of each region, as the controller knows them.
-func (s *services) fleets() map[string]signaling.MediaProcessor {
+// fleetsOf are the media processors of each region, as the controller knows them.
+func (s *services) fleetsOf(n *topology.Network) map[string]signaling.MediaProcessor {
 	fleets := map[string]signaling.MediaProcessor{}
-	n := s.cfg.internet.Network()
 	for _, h := range n.HostsWith(topology.MediaProcessor) {
 		region := regionOf(n, h.Site)
 		f, ok := fleets[region].(*fleet)

@@ -71,6 +71,8 @@ type services struct {
 	processors  map[string]*processorService
 	controllers map[string]*controllerService
 	policies    signaling.Policies
+	// fleets are the media processors of each region; they outlive controllers.
+	fleets map[string]signaling.MediaProcessor
 
 	mu       sync.Mutex
 	refusals []string
@@ -136,6 +138,7 @@ func startServices(ctx context.Context, cfg serviceConfig) (_ *services, err err
 			}
 		}
 	}
+	s.fleets = s.fleetsOf(n)
 	// One controller serves all.
 	return s, s.start(n.HostsWith(topology.SignalingController)[0])
 }
@@ -273,7 +276,7 @@ func (s *services) startController(at *topology.Host) error {
 		TURN:       s.iceServers,
 		Region:     s.region,
 		RegionOf:   func(client netip.Addr) string { return clientRegion(n, client) },
-		Processors: s.fleets(),
+		Processors: s.fleets,
 		Policies:   s.policies,
 		Store:      s.store,
 		Chat:       s.chat,
