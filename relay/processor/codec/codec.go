@@ -44,6 +44,10 @@ type Encoder interface {
 	// Encode encodes a frame (Rate/50 samples) to the end of payload. It allocates
 	// nothing when that has room for 1500 bytes.
 	Encode(payload []byte, pcm []int16) ([]byte, error)
+	// Follow takes over from another Encoder of the codec: whose receiver has heard the
+	// other so far hears no seam. past is what the other has encoded last, in whole
+	// frames, for those whose state cannot be copied.
+	Follow(other Encoder, past []int16) error
 }
 
 // NewDecoder makes a Decoder.

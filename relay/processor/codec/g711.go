@@ -40,3 +40,5 @@ func (l *law) Encode(payload []byte, pcm []int16) ([]byte, error) {
 	}
 	return payload, nil
 }
+
+func (l *law) Follow(Encoder, []int16) error { return nil }

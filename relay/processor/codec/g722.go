@@ -216,6 +216,15 @@ func (e *g722Encoder) Encode(payload []byte, pcm []int16) ([]byte, error) {
 	return payload, nil
 }
 
+func (e *g722Encoder) Follow(other Encoder, _ []int16) error {
+	o, ok := other.(*g722Encoder)
+	if !ok {
+		return fmt.Errorf("an encoder of G.722 cannot follow %T", other)
+	}
+	e.bands = o.bands
+	return nil
+}
+
 // quantizeLower is block 1L.
 func (b *band) quantizeLower(x int) int {
 	difference := sat16(x - b.s)

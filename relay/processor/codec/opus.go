@@ -8,7 +8,8 @@ import (
 
 const (
 	opusRate = 48000
-	// opusBitrate is that of mixes, in bit/s: full-band speech (RFC 7587, section 3.1.1).
+	// opusBitrate is that of mixes, in bit/s: full-band speech, and a little more
+	// (RFC 7587, section 3.1.1).
 	opusBitrate = 40000
 	// opusComplexity is how much an encoder works, of 10. Each participant who speaks has
 	// one.
@@ -66,10 +67,14 @@ func (o *opusDecoder) fence(n *int, err *error) {
 // opusEncoder encodes one channel.
 type opusEncoder struct {
 	e *gopus.Encoder
+	// unheard is where Follow encodes to.
+	unheard []byte
 }
 
 func newOpusEncoder() (Encoder, error) {
-	e, err := gopus.NewEncoder(gopus.EncoderConfig{SampleRate: opusRate, Channels: 1, Application: gopus.ApplicationVoIP})
+	// A mix is not one voice, which is what the encoder would look for otherwise; and in
+	// this mode little of a frame depends on those before it, if one is lost.
+	e, err := gopus.NewEncoder(gopus.EncoderConfig{SampleRate: opusRate, Channels: 1, Application: gopus.ApplicationAudio})
 	if err != nil {
 		return nil, fmt.Errorf("opus encoder: %w", err)
 	}
@@ -79,7 +84,7 @@ func newOpusEncoder() (Encoder, error) {
 	if err := e.SetComplexity(opusComplexity); err != nil {
 		return nil, fmt.Errorf("opus encoder: complexity of %d: %w", opusComplexity, err)
 	}
-	return &opusEncoder{e}, nil
+	return &opusEncoder{e, make([]byte, 0, opusMost)}, nil
 }
 
 func (o *opusEncoder) Encode(payload []byte, pcm []int16) ([]byte, error) {
@@ -92,4 +97,17 @@ func (o *opusEncoder) Encode(payload []byte, pcm []int16) ([]byte, error) {
 		return payload[:at], fmt.Errorf("opus encoder: frame of %d samples: %w", len(pcm), err)
 	}
 	return payload[:at+n], nil
+}
+
+// Follow encodes once more what the other encoded: what an encoder predicts from is of the
+// last frames.
+func (o *opusEncoder) Follow(_ Encoder, past []int16) error {
+	o.e.Reset()
+	const frame = opusRate * Frame / 1000
+	for ; len(past) >= frame; past = past[frame:] {
+		if _, err := o.Encode(o.unheard, past[:frame]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

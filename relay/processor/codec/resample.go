@@ -121,6 +121,13 @@ func (r *Resampler) Process(out, in []int16) int {
 	return n
 }
 
+// Follow takes over from another Resampler between the same rates.
+func (r *Resampler) Follow(other *Resampler) {
+	if r.up == other.up && r.down == other.down {
+		copy(r.past, other.past)
+	}
+}
+
 // Delay returns by how many samples of the higher rate the output is late.
 func (r *Resampler) Delay() float64 {
 	if r.taps == nil {
