@@ -53,7 +53,6 @@ type manual struct {
 	t    testing.TB
 	port *still
 	at   time.Time
-	told []any
 }
 
 func newManual(t testing.TB, port port, change func(*Config)) *manual {

@@ -55,7 +55,10 @@
 //
 // On two shared cores of an AMD EPYC, over loopback: 3.1 to 4.3 CPU seconds for a million
 // packets out, of which about 70 % are the kernel's sendmsg, 10 % sealing, and 20 % all
-// else.
+// else. The same meeting with real ICE and DTLS, paced, for five seconds, clients on the
+// same cores: 750,190 packets out, 750,190 received.
+//
+//	CALLPATH_MEETING=50x5x5s go test -run TestMeeting -v ./relay/processor
 //
 // # What it does not do
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,5 +194,47 @@ func TestAfterTheEnd(t *testing.T) {
 	}
 	if err := p.Run(t.Context()); err == nil {
 		t.Error("it runs again")
+	}
+}
+
+// A client that restarts ICE gets media on its new path, with the same keys.
+func TestAClientRestartsICE(t *testing.T) {
+	s := serve(t, nil)
+	alice := newPeer(t, "alice", media{audio: audioOf(t, "alice"), audioSlots: 1})
+	bob := newPeer(t, "bob", media{audio: audioOf(t, "bob"), audioSlots: 1})
+	alice.join(s, "meeting")
+	bob.join(s, "meeting")
+	hears := func(n int) {
+		until(t, "alice hears bob", func() bool { return alice.payloads(webrtc.MimeTypeOpus, audioContent)["bob"] > n })
+		until(t, "bob hears alice", func() bool { return bob.payloads(webrtc.MimeTypeOpus, audioContent)["alice"] > n })
+	}
+	hears(5)
+	before := s.event(t, processor.EventSelected, "alice").Remote
+	offer, err := alice.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
+	ok(t, err)
+	gathered := webrtc.GatheringCompletePromise(alice.pc)
+	ok(t, alice.pc.SetLocalDescription(offer))
+	<-gathered
+	answer, err := s.Join(t.Context(), processor.Join{Conference: "meeting", Participant: "alice", Offer: alice.pc.LocalDescription().SDP})
+	ok(t, err)
+	ok(t, alice.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+	until(t, "another path is selected", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.ContainsFunc(s.events, func(e processor.Event) bool {
+			return e.Kind == processor.EventSelected && e.Participant == "alice" && e.Remote != before
+		})
+	})
+	hears(alice.payloads(webrtc.MimeTypeOpus, audioContent)["bob"] + 20)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	handshakes := 0
+	for _, e := range s.events {
+		if e.Kind == processor.EventNegotiated {
+			handshakes++
+		}
+	}
+	if handshakes != 2 {
+		t.Errorf("%d handshakes of two clients", handshakes)
 	}
 }

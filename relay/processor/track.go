@@ -141,11 +141,8 @@ func (y *layer) take(p *packet, codec *description.Codec) {
 		t.leg.conference.changed = true
 	}
 	t.heard = w.now
-	if y.missing != nil {
-		if y.missing.Received(p.seq, w.now) == cache.Repeat {
-			w.drop(DropReplayed)
-			return
-		}
+	if y.missing != nil && y.missing.Received(p.seq, w.now) == cache.Repeat {
+		return // a retransmission of what has come: some clients probe with those
 	}
 	media := p.media()
 	if len(media) > 0 {
