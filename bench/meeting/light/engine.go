@@ -72,19 +72,19 @@ type Engine struct {
 	fingerprint string
 
 	// What follows belongs to Run's goroutine.
-	poller   *udp.Poller
-	inbox    *udp.Inbox
-	outbox   *udp.Outbox
-	memory   []byte // of packets in outbox
-	due      schedule
-	clients  map[int32]*Client
-	tally    *tally.Tally
-	random   *randv2.Rand
-	now      int64
-	nextID   int32
-	woken    [64]byte
-	handled  int // events and messages of this turn
-	starting bool
+	poller  *udp.Poller
+	inbox   *udp.Inbox
+	outbox  *udp.Outbox
+	memory  []byte // of packets that are made
+	used    int    // of it by packets in outbox
+	due     schedule
+	clients map[int32]*Client
+	tally   *tally.Tally
+	random  *randv2.Rand
+	now     int64
+	nextID  int32
+	woken   [64]byte
+	handled int // events and messages of this turn
 
 	wakeRead, wakeWrite *os.File
 
