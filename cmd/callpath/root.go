@@ -32,5 +32,6 @@ Exit codes: 0 every expectation met; 1 an expectation not met; 2 unusable input;
 	root.AddCommand(newServe())
 	root.AddCommand(newExplain())
 	root.AddCommand(newIdentity())
+	root.AddCommand(newKeys())
 	return root
 }

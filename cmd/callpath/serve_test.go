@@ -54,7 +54,7 @@ func TestServeChecksAndPrintsItsConfiguration(t *testing.T) {
 
 func TestServeRunsUntilItsContextEnds(t *testing.T) {
 	arguments := []string{"serve", "--state=" + t.TempDir(), "--listen=127.0.0.1", "--relay-udp=0", "--relay-tcp=0",
-		"--relay-tls=0", "--relay-dtls=0", "--signaling-https=0", "--admin-listen=127.0.0.1:0", "--log-format=json"}
+		"--relay-tls=0", "--relay-dtls=0", "--processor-udp=0", "--signaling-https=0", "--admin-listen=127.0.0.1:0", "--log-format=json"}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	code, out, errOut := command(t, ctx, arguments...)

@@ -59,6 +59,9 @@ func (c *Config) check(p *places) error {
 		wrong("relay.kernel", "found %q, wanted interfaces, or %s or %s alone", k, kernelAuto, kernelOff)
 	}
 	c.checkIdentity(finder{wrong, one})
+	c.checkProcessor(finder{wrong, one})
+	c.checkMeetings(finder{wrong, one})
+	c.checkChat(finder{wrong, one})
 	one("log.format", c.Log.Format, "text", "json")
 	if c.Log.Level != "off" && new(slog.Level).UnmarshalText([]byte(c.Log.Level)) != nil {
 		one("log.level", c.Log.Level, "debug", "info", "warn", "error", "off")
@@ -114,8 +117,10 @@ func (c *Config) checkPorts(wrong func(path, problem string, args ...any)) {
 		wrong("relay.min-port", "found %d, wanted 1 to relay.max-port, which is %d", c.Relay.MinPort, c.Relay.MaxPort)
 	}
 	used, total := map[string]string{}, 0
-	for _, l := range c.listeners() {
-		total += len(l.ports)
+	for _, l := range append(c.listeners(), listener{key: "processor.udp", network: "udp", ports: c.Processor.UDP}) {
+		if l.key != "processor.udp" { // it is of no use alone
+			total += len(l.ports)
+		}
 		for i, port := range l.ports {
 			at := fmt.Sprintf("%s %d", l.network, port)
 			if by := used[at]; by != "" && port != 0 {

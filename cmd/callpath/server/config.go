@@ -20,7 +20,10 @@ type Config struct {
 	Proxies     []Prefix     `yaml:"proxies"`
 	Certificate Certificate  `yaml:"certificate"`
 	Relay       Relay        `yaml:"relay"`
+	Processor   Processor    `yaml:"processor"`
 	Signaling   Signaling    `yaml:"signaling"`
+	Meetings    Meetings     `yaml:"meetings"`
+	Chat        Chat         `yaml:"chat"`
 	Identity    Identity     `yaml:"identity"`
 	Admin       Admin        `yaml:"admin"`
 	Drain       Duration     `yaml:"drain"`
@@ -173,7 +176,7 @@ func (c *Config) read(file string, p *places) error {
 	if f := &c.NegotiationLog; *f != "" && *f != toLog && !filepath.IsAbs(*f) {
 		*f = filepath.Join(filepath.Dir(file), *f)
 	}
-	paths := []*string{&c.State, &c.Certificate.Chain, &c.Certificate.Key}
+	paths := []*string{&c.State, &c.Certificate.Chain, &c.Certificate.Key, &c.Chat.DLP, &c.Chat.Vault}
 	for i := range c.Relay.Secrets {
 		paths = append(paths, &c.Relay.Secrets[i])
 	}

@@ -64,7 +64,8 @@ func TestEveryKeyIsASettingAndDocumented(t *testing.T) {
 			t.Errorf("%s has no usage", s.Key)
 		}
 	}
-	settings = append(settings, "identity.users", "identity.applications", "identity.external", "identity.rules")
+	settings = append(settings, "identity.users", "identity.applications", "identity.external", "identity.rules",
+		"meetings.organization", "meetings.policies", "meetings.users", "meetings.groups")
 	slices.Sort(keys)
 	slices.Sort(settings)
 	if !slices.Equal(keys, settings) {
@@ -281,7 +282,8 @@ func TestCheckReadsTheFilesAndMakesNothing(t *testing.T) {
 
 func TestExplainNamesTheRuleThatTheAuditHas(t *testing.T) {
 	cfg, err := server.Load(server.Source{Flags: map[string]string{"state": t.TempDir(), "listen": "127.0.0.1",
-		"relay-peers-allow": "10.1.0.0/16", "relay-peers-deny": "203.0.113.0/24", "relay-own": "198.51.100.1"}})
+		"relay-peers-allow": "10.1.0.0/16", "relay-peers-deny": "203.0.113.0/24", "relay-own": "198.51.100.1",
+		"processor-public": "198.51.100.2,203.0.113.2", "processor-udp": "3481"}})
 	ok(t, err)
 	for _, c := range []struct {
 		peer    string
@@ -293,6 +295,8 @@ func TestExplainNamesTheRuleThatTheAuditHas(t *testing.T) {
 		{"10.1.2.3", true, "allow 10.1.0.0/16", "relay.peers.allow"},
 		{"203.0.113.1", false, "deny 203.0.113.0/24", "deny wins"},
 		{"127.0.0.1", true, "relayed-address", "only ports that are live"},
+		{"198.51.100.2", true, "media-processor", "UDP port 3481 is opened"},
+		{"203.0.113.2", false, "deny 203.0.113.0/24", "deny wins"},
 		{"198.51.100.1", false, "own-address", "denied by default"},
 		{"192.0.2.1", true, "", "no rule denies it"},
 		{"2002:a00:1::", false, "private (6to4)", "2002:a00:1::/128"},

@@ -52,7 +52,7 @@ func (s *Server) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	done := func(w http.ResponseWriter, err error) {
 		switch {
-		case errors.Is(err, signing.ErrUnknown):
+		case errors.Is(err, signing.ErrUnknown), errors.Is(err, errNoRoot):
 			http.Error(w, err.Error(), http.StatusNotFound)
 		case err != nil:
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -74,6 +74,7 @@ func (s *Server) controlHandler() http.Handler {
 	mux.HandleFunc("POST /keys/{kid}/withdraw", func(w http.ResponseWriter, r *http.Request) {
 		done(w, s.identity.Keys().Withdraw(r.PathValue("kid")))
 	})
+	s.controlChat(mux, done)
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		set, err := s.identity.Keys().Public()
 		if err != nil {

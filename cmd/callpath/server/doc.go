@@ -3,6 +3,10 @@
 // the machine's own sockets, for real clients, with what an operator needs around
 // them.
 //
+// Beside these stand the media processor of meetings (relay/processor; processor.go
+// joins it to the controller), the policies of meetings (meetings_config.go), and the
+// chats with their store and the customer's keys (chat.go).
+//
 // It is safe and complete with no configuration: it listens on loopback, makes a
 // certificate authority, a certificate and secrets in its state directory on first
 // start and keeps them, and denies peers by relay/turn's defaults. default.yaml is

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -25,18 +26,31 @@ func (c *Config) Explain(peer netip.Addr) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	relay, err := c.turnConfig(listening)
+	services := c.services(listening, c.Processor.UDP)
+	relay, err := c.turnConfig(listening, services)
 	if err != nil {
 		return Verdict{}, err
 	}
 	v := Verdict{Peer: peer}
 	v.Rule, v.Allowed = relay.Permits(peer)
+	var ports []string
+	for _, at := range services {
+		if at.Addr() == peer.Unmap() && v.Allowed {
+			ports = append(ports, strconv.Itoa(int(at.Port())))
+		}
+	}
 	prefix, byName := strings.CutPrefix(v.Rule, "deny ")
 	switch {
 	case byName:
 		v.Why = fmt.Sprintf("relay.peers.deny has %s, and deny wins over everything", prefix)
 	case !v.Allowed:
 		v.Why = fmt.Sprintf("denied by default; relay.peers.allow with %s would open it", narrow(peer))
+	case len(ports) > 0:
+		v.Rule = "media-processor"
+		v.Why = "the media processor; of this address UDP port " + strings.Join(ports, " and ") + " is opened by it, in front of which TURN turns TCP into UDP"
+		if slices.Contains(relay.Addresses, peer.Unmap()) {
+			v.Why += ", and live relayed addresses of the relay's clients are reached, too"
+		}
 	case slices.Contains(relay.Addresses, peer.Unmap()):
 		v.Rule = "relayed-address"
 		v.Why = "the relay's own; only ports that are live relayed addresses of its clients are reached"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callpath/callpath/signaling"
 	"github.com/callpath/callpath/signaling/authority"
+	"github.com/callpath/callpath/signaling/chat/dlp"
 )
 
 const (
@@ -31,6 +34,9 @@ type material struct {
 	secrets [][]byte
 	// people are those of signaling.
 	people people
+	// policies are the organisation's; dlp is nil without rules.
+	policies signaling.Policies
+	dlp      *dlp.Policy
 	// print is a fingerprint of all files.
 	print [sha256.Size]byte
 }
@@ -53,9 +59,10 @@ type keys struct {
 // reader reads a file.
 type reader func(path string) ([]byte, error)
 
-// load reads everything; what is missing in the state directory is made. id may be
-// newer than the rest of the configuration.
-func (k *keys) load(id *Identity) (*material, error) {
+// load reads everything; what is missing in the state directory is made. now may be
+// newer than k.cfg, which says where certificates and secrets are.
+func (k *keys) load(now *Config) (*material, error) {
+	id := &now.Identity
 	print := sha256.New()
 	read := func(path string) ([]byte, error) {
 		data, err := readSmall(path)
@@ -91,6 +98,17 @@ func (k *keys) load(id *Identity) (*material, error) {
 	if m.people, err = k.people(read, print, id, users); err != nil {
 		return nil, err
 	}
+	meetings := now.Meetings
+	meetings.Tenant = k.cfg.Meetings.Tenant // whose chats and meetings are stored
+	section, err := json.Marshal(meetings)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = print.Write(section) // a hash, which does not fail
+	m.policies = meetings.policies(func(string, error) {})
+	if m.dlp, err = readDLP(read, now.Chat.DLP); err != nil {
+		return nil, err
+	}
 	m.print = [sha256.Size]byte(print.Sum(nil))
 	return m, nil
 }
@@ -103,6 +121,8 @@ func (k *keys) check() error {
 		errs = append(errs, err)
 	}
 	_, err := k.relaySecrets(readSmall, k.cfg.Relay.Secrets)
+	errs = append(errs, err)
+	_, err = readDLP(readSmall, k.cfg.Chat.DLP)
 	errs = append(errs, err)
 	p, err := k.people(readSmall, io.Discard, &k.cfg.Identity, k.cfg.Identity.Users)
 	if err == nil {

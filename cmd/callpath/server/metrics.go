@@ -24,6 +24,7 @@ type metrics struct {
 	decisions *prometheus.CounterVec
 	identity  *prometheus.CounterVec
 	http      *prometheus.CounterVec
+	meetings  meetingMetrics
 	rules     bounded
 }
 
@@ -49,6 +50,8 @@ func newMetrics(s *Server) *metrics {
 		decisions: counter("signaling_decisions_total", "Security decisions of signaling, by rule and outcome.", "rule", "allowed"),
 		identity:  counter("identity_decisions_total", "Security decisions of the issuer of tokens, by action, rule and outcome.", "action", "rule", "allowed"),
 	}
+	m.meetings = newMeetingMetrics(counter)
+	m.registry.MustRegister(m.meetings.media, m.meetings.chats, m.meetings.keys, newMeetingCollector(s))
 	m.registry.MustRegister(m.created, m.refusals, m.failures, m.events, m.decisions, m.identity, m.http, newCollector(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

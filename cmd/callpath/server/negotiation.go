@@ -13,7 +13,9 @@ import (
 
 // negotiationLog writes what the relay sees of ICE, DTLS and SRTP. Nil is no log.
 type negotiationLog struct {
-	log  *relaylog.Log
+	log *relaylog.Log
+	// legs is for the legs of the media processor.
+	legs *slog.Logger
 	file *rotated // nil when the server's own log is written to
 }
 
@@ -40,6 +42,7 @@ func (c *Config) newNegotiationLog(log *slog.Logger) (*negotiationLog, error) {
 	}
 	run := make([]byte, 4)
 	_, _ = rand.Read(run) // never fails
+	n.legs = slog.New(handler)
 	n.log = relaylog.New(relaylog.Config{Handler: handler, Run: hex.EncodeToString(run)})
 	return n, nil
 }
@@ -62,6 +65,14 @@ func (n *negotiationLog) watch(cfg *turn.Config) {
 	cfg.Watch = func(r turn.Relayed) bool {
 		return n.log.Payload(r.Time, r.Relay, r.Peer, r.ToPeer, r.Payload)
 	}
+}
+
+// processor is where the media processor's legs are recorded; nil without a log.
+func (n *negotiationLog) processor() *slog.Logger {
+	if n == nil {
+		return nil
+	}
+	return n.legs
 }
 
 // close writes what is left. The relay must be closed before.

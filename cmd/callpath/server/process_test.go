@@ -67,7 +67,7 @@ func newTarget(t *testing.T) *target {
 // base are the flags of every target, before its own, which win.
 func (p *target) base() []string {
 	return []string{"--state=" + p.state, "--listen=127.0.0.1",
-		"--relay-udp=0", "--relay-tcp=0", "--relay-tls=0", "--relay-dtls=0", "--signaling-https=0",
+		"--relay-udp=0", "--relay-tcp=0", "--relay-tls=0", "--relay-dtls=0", "--processor-udp=0", "--signaling-https=0",
 		"--admin-listen=127.0.0.1:0", "--log-format=json"}
 }
 

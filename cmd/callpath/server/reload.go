@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"reflect"
 	"time"
 )
 
@@ -45,7 +46,7 @@ func (s *Server) reload(tell bool) error {
 	if err != nil {
 		return err
 	}
-	m, err := s.keys.load(&next.Identity)
+	m, err := s.keys.load(next)
 	if err != nil {
 		return err
 	}
@@ -74,6 +75,11 @@ func (s *Server) reload(tell bool) error {
 	}
 	if s.identity != nil {
 		if err := s.setPeople(&m.people, &old.people); err != nil {
+			return err
+		}
+	}
+	if s.controller != nil && !reflect.DeepEqual(m.policies, old.policies) {
+		if err := s.controller.SetPolicies(m.policies); err != nil {
 			return err
 		}
 	}
@@ -115,6 +121,7 @@ func (c *Config) again() (*Config, error) {
 func (c *Config) sameButForReload(other *Config) bool {
 	text := func(c Config) []byte {
 		c.Identity.Users, c.Identity.Applications, c.Identity.Rules = nil, nil, nil
+		c.Meetings, c.Chat.DLP = Meetings{Tenant: c.Meetings.Tenant}, ""
 		b, err := json.Marshal(c)
 		if err != nil { // nothing in it cannot be encoded
 			return nil

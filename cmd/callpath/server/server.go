@@ -20,7 +20,9 @@ import (
 
 	"github.com/callpath/callpath/relay/turn"
 	"github.com/callpath/callpath/signaling"
+	"github.com/callpath/callpath/signaling/chat"
 	"github.com/callpath/callpath/signaling/identity"
+	"github.com/callpath/callpath/signaling/store"
 )
 
 // Server is a server whose sockets are open. Run must be called once; it closes
@@ -37,6 +39,11 @@ type Server struct {
 	// relay and controller are nil where the configuration has no port for them.
 	relay      *turn.Server
 	controller *signaling.Controller
+	// host has the media of meetings; nil without a port for it. store and chat are
+	// there when the controller is.
+	host  *host
+	store *store.File
+	chat  *chat.Service
 	// identity is there when the controller is, and control with it, unless its
 	// socket cannot be had.
 	identity *identity.Service
@@ -80,7 +87,7 @@ func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err err
 		return nil, err
 	}
 	s.keys = newKeys(cfg, addresses, log)
-	m, err := s.keys.load(&cfg.Identity)
+	m, err := s.keys.load(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +96,23 @@ func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err err
 		return nil, err
 	}
 	s.metrics = newMetrics(s)
+	if s.negotiation, err = cfg.newNegotiationLog(log); err != nil {
+		return nil, err
+	}
 	if len(s.sockets.signaling) > 0 {
+		if err := s.openStore(); err != nil {
+			return nil, err
+		}
+		if err := s.openChat(ctx); err != nil {
+			return nil, err
+		}
+		if s.host, err = s.openProcessor(ctx); err != nil {
+			return nil, fmt.Errorf("processor.udp: %w", err)
+		}
 		if s.identity, err = s.newIdentity(m); err != nil {
 			return nil, err
 		}
-		if s.controller, err = s.newController(); err != nil {
+		if s.controller, err = s.newController(m); err != nil {
 			return nil, err
 		}
 		if s.site, err = s.newSite(); err != nil {
@@ -133,8 +152,9 @@ func newKeys(cfg *Config, addresses []netip.Addr, log *slog.Logger) *keys {
 	return k
 }
 
-// turnConfig is the relay's configuration, without sockets and secrets.
-func (c *Config) turnConfig(listening []netip.Addr) (turn.Config, error) {
+// turnConfig is the relay's configuration, without sockets and secrets. services are
+// what clients reach beside their peers.
+func (c *Config) turnConfig(listening []netip.Addr, services []netip.AddrPort) (turn.Config, error) {
 	machine, err := machineAddresses()
 	if err != nil {
 		return turn.Config{}, err
@@ -147,7 +167,7 @@ func (c *Config) turnConfig(listening []netip.Addr) (turn.Config, error) {
 		ListenPacket: relaySocket,
 		MinPort:      r.MinPort,
 		MaxPort:      r.MaxPort,
-		Peers:        turn.PeerPolicy{Allow: prefixes(r.Peers.Allow), Deny: prefixes(r.Peers.Deny)},
+		Peers:        turn.PeerPolicy{Allow: prefixes(r.Peers.Allow), Deny: prefixes(r.Peers.Deny), Services: services},
 		Quota: turn.Quota{
 			PerUser: r.Quota.AllocationsPerUser, Total: r.Quota.Allocations,
 			Permissions: r.Quota.Permissions, Channels: r.Quota.Channels,
@@ -163,7 +183,7 @@ func (c *Config) turnConfig(listening []netip.Addr) (turn.Config, error) {
 }
 
 func (s *Server) newRelay(m *material) (*turn.Server, error) {
-	cfg, err := s.cfg.turnConfig(s.sockets.addresses)
+	cfg, err := s.cfg.turnConfig(s.sockets.addresses, s.host.services())
 	if err != nil {
 		return nil, err
 	}
@@ -175,9 +195,6 @@ func (s *Server) newRelay(m *material) (*turn.Server, error) {
 	}
 	cfg.Log = s.log.With("part", "relay")
 	cfg.EventLog = slog.New(slog.DiscardHandler) // the audit has them
-	if s.negotiation, err = s.cfg.newNegotiationLog(s.log); err != nil {
-		return nil, err
-	}
 	s.negotiation.watch(&cfg)
 	cfg.Kernel = s.cfg.openKernel(cfg.Log)
 	relay, err := turn.New(cfg)
@@ -187,7 +204,7 @@ func (s *Server) newRelay(m *material) (*turn.Server, error) {
 	return relay, err
 }
 
-func (s *Server) newController() (*signaling.Controller, error) {
+func (s *Server) newController(m *material) (*signaling.Controller, error) {
 	return signaling.NewController(signaling.Config{
 		Verifier: s.identity,
 		TURN:     s.iceServers,
@@ -197,8 +214,12 @@ func (s *Server) newController() (*signaling.Controller, error) {
 			s.metrics.signaled(e)
 			s.audit.signaling(e)
 		},
-		Origins: s.cfg.Signaling.Origins,
-		Limits:  signaling.Limits{CallsPerUser: s.cfg.Signaling.CallsPerUser},
+		Origins:    s.cfg.Signaling.Origins,
+		Processors: s.host.processors(),
+		Policies:   m.policies,
+		Store:      s.store,
+		Chat:       s.chat,
+		Limits:     signaling.Limits{CallsPerUser: s.cfg.Signaling.CallsPerUser},
 	})
 }
 
@@ -244,6 +265,9 @@ func (s *Server) Run(ctx context.Context, signals Signals) (Report, error) {
 			return serveLocal(ctx, "control socket", s.control, s.controlHandler())
 		})
 	}
+	if s.host != nil {
+		start(s.host.run)
+	}
 	start(func(ctx context.Context) error { s.watch(ctx, signals.Reload); return nil })
 	s.phase.Store(ready)
 	s.log.Info("serving")
@@ -274,6 +298,10 @@ func (s *Server) close() error {
 	}
 	if s.relay != nil {
 		errs = append(errs, s.relay.Close())
+	}
+	s.host.close()
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
 	}
 	errs = append(errs, s.negotiation.close())
 	if s.sockets != nil {

@@ -34,7 +34,7 @@ const variablePrefix = "CALLPATH_"
 const FileVariable = variablePrefix + "CONFIG"
 
 // Settings are all keys but those of lists with a structure: users, applications,
-// external issuers and rules of identity.
+// external issuers and rules of identity, and the policies of meetings.
 func Settings() []Setting {
 	const list, toggle = 1, 2
 	var all []Setting
@@ -76,9 +76,21 @@ func Settings() []Setting {
 		{"relay.limits.connections-per-source", "most connections of one source", 0},
 		{"relay.limits.handshakes", "most handshakes at once", 0},
 		{"relay.limits.idle", "how long a connection may stay without an allocation", 0},
+		{"processor.udp", "UDP ports of the media processor", list},
+		{"processor.address", "address that the media processor listens on", 0},
+		{"processor.public", "addresses by which clients and the relay reach the media processor", list},
+		{"processor.profiles", "SRTP profiles of the media processor, the preferred first", list},
+		{"processor.limits.conferences", "most meetings and group calls with media", 0},
+		{"processor.limits.participants", "most participants of one of them", 0},
+		{"processor.limits.handshakes", "most handshakes at once on a port", 0},
 		{"signaling.https", "HTTPS ports of signaling", list},
 		{"signaling.origins", "hosts whose pages may open the WebSocket", list},
 		{"signaling.calls-per-user", "most calls of one user at once", 0},
+		{"meetings.tenant", "ID of the organisation whose meetings are held", 0},
+		{"meetings.trusted", "organisations that trust and are trusted", list},
+		{"chat.dlp", "file with the rules of data loss prevention", 0},
+		{"chat.vault", "file of the customer's root keys", 0},
+		{"chat.roots", "names of the two root keys of the data encryption policy", list},
 		{"identity.issuer", "URL of the issuer of tokens, as everybody reaches it", 0},
 		{"identity.redirect-uris", "further pages that a sign-in may lead back to", list},
 		{"identity.token-lifetime", "how long an access token lasts", 0},

@@ -33,6 +33,13 @@ func (s *Server) Welcome(w io.Writer) {
 		}
 		line("turn "+string(t), at)
 	}
+	if s.host != nil {
+		var at []string
+		for _, candidate := range s.host.candidates {
+			at = append(at, candidate.String())
+		}
+		line("media udp", at)
+	}
 	var https []string
 	for _, l := range s.sockets.signaling {
 		https = append(https, "https://"+l.Addr().String())

@@ -314,6 +314,12 @@ func TestRefusals(t *testing.T) {
 	if !errors.Is(open, ErrRefused) {
 		t.Errorf("%v, wanted ErrRefused", open)
 	}
+	if _, _, err := b.Policy(ctx, "other"); !errors.Is(err, ErrNoPolicy) {
+		t.Errorf("the policy of nobody: %v, wanted ErrNoPolicy", err)
+	}
+	if p, versions, err := b.Policy(ctx, "contoso"); p != policy || versions != 1 || err != nil {
+		t.Errorf("the policy: %v, %d versions, %v, wanted %v and 1", p, versions, err, policy)
+	}
 	if _, err := b.Seal(ctx, place, make([]byte, MaxSize+1)); err == nil {
 		t.Error("a message over MaxSize is sealed")
 	}

@@ -154,6 +154,16 @@ func (k *Keys) Ensure(ctx context.Context, p Policy) error {
 	return k.Create(ctx, p)
 }
 
+// Policy is a tenant's policy, and how many versions its key has; ErrNoPolicy when it
+// has none. It asks no vault.
+func (k *Keys) Policy(ctx context.Context, tenant string) (p Policy, versions int, err error) {
+	r, err := k.load(ctx, tenant)
+	if err != nil {
+		return Policy{}, 0, err
+	}
+	return r.Policy, len(r.Versions), nil
+}
+
 // Rotate makes a new policy key for new messages. Both root keys must be usable.
 func (k *Keys) Rotate(ctx context.Context, tenant string) error {
 	return k.change(ctx, tenant, ActionRotate, func(r *record) error {

@@ -56,7 +56,7 @@ func newProcess(t *testing.T, flags ...string) *process {
 	p := &process{passwords: map[string]string{}, state: t.TempDir()}
 	p.log = filepath.Join(p.state, "negotiation.ndjson")
 	p.cmd = exec.Command(path, append([]string{"serve", "--state=" + p.state, "--listen=127.0.0.1",
-		"--relay-udp=0", "--relay-tcp=0", "--relay-tls=0", "--relay-dtls=0", "--signaling-https=0", "--admin-listen=",
+		"--relay-udp=0", "--relay-tcp=0", "--relay-tls=0", "--relay-dtls=0", "--processor-udp=0", "--signaling-https=0", "--admin-listen=",
 		"--log-format=json", "--negotiation-log=" + p.log, "--drain=1s"}, flags...)...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
