@@ -28,10 +28,14 @@ type Leg struct {
 	own    [frame]int16
 	sounds bool
 	quiet  int
-	out    *outlet // nil: it only speaks
-	first  uint32  // the tick of its first frame
-	sent   bool
-	failed uint64
+	// loud is the power of its last frames. elected: it is one of those who are heard;
+	// heard: it was so in the last frame, or there was nothing to be heard.
+	loud           float32
+	elected, heard bool
+	out            *outlet // nil: it only speaks
+	first          uint32  // the tick of its first frame
+	sent           bool
+	failed         uint64
 }
 
 // LegStats count what became of a participant's packets.
@@ -54,7 +58,7 @@ type LegStats struct {
 // Name returns the caller's name for it.
 func (l *Leg) Name() string { return l.cfg.Name }
 
-// Sounds says whether the participant was heard in the last frame.
+// Sounds says whether the participant is in the mix of the last frame.
 func (l *Leg) Sounds() bool { return l.sounds }
 
 // Push gives a packet that the participant has sent to its jitter buffer, which copies
@@ -72,4 +76,55 @@ func (l *Leg) Stats() LegStats {
 	s.Failed = l.failed
 	s.Delay, s.Jitter = l.buffer.delay(), time.Duration(l.buffer.jitter*float64(time.Second))
 	return s
+}
+
+const (
+	// loudShare is how much of the loudness is the last frame's.
+	loudShare = 0.1
+	// incumbent is by how much who is heard counts as louder, so that it does not change
+	// with each frame.
+	incumbent = 4
+)
+
+// weigh takes in the loudness of a frame.
+func (l *Leg) weigh() {
+	var power float32
+	if l.sounds {
+		for _, s := range &l.own {
+			power += float32(s) * float32(s)
+		}
+	}
+	l.loud += (power/frame - l.loud) * loudShare
+}
+
+// weight is what a leg is elected by.
+func (l *Leg) weight() float32 {
+	if l.heard {
+		return incumbent * l.loud
+	}
+	return l.loud
+}
+
+// fade makes the frame of a leg silent that is not elected: softly, if it was heard before,
+// as it comes back softly.
+func (l *Leg) fade() {
+	if !l.sounds {
+		l.heard = true // what begins is not faded
+		return
+	}
+	switch {
+	case l.elected && l.heard:
+		return
+	case l.elected:
+		for i := range l.own {
+			l.own[i] = int16(int(l.own[i]) * i / frame)
+		}
+	case l.heard:
+		for i := range l.own {
+			l.own[i] = int16(int(l.own[i]) * (frame - i) / frame)
+		}
+	default:
+		l.sounds = false
+	}
+	l.heard = l.elected
 }

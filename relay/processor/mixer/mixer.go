@@ -28,6 +28,10 @@ type Config struct {
 	// MinDelay and MaxDelay bound what the jitter buffers wait: 40 ms and 400 ms by
 	// default. In between they follow the jitter.
 	MinDelay, MaxDelay time.Duration
+	// Speakers is how many are heard at once, the loudest ones; 16 by default. It bounds
+	// what a mix costs, since each who is heard gets one of its own, and keeps the noise
+	// of many open microphones out.
+	Speakers int
 }
 
 // Mixer mixes one conference. One goroutine uses it and its Legs.
@@ -62,6 +66,9 @@ func New(cfg Config) *Mixer {
 		cfg.MaxDelay = 20 * Interval
 	}
 	cfg.MaxDelay = max(cfg.MaxDelay, cfg.MinDelay)
+	if cfg.Speakers <= 0 {
+		cfg.Speakers = 16
+	}
 	return &Mixer{cfg: cfg}
 }
 
@@ -156,11 +163,26 @@ func (m *Mixer) Tick(now time.Time) (frames []Frame, ok bool) {
 	return m.frames, true
 }
 
-// gather takes the next frame of each leg, and adds them up.
+// gather takes the next frame of each leg, and adds up those that are heard.
 func (m *Mixer) gather(now time.Time) {
 	clear(m.sum[:])
+	sounding := 0
 	for _, l := range m.legs {
 		l.sounds = l.buffer.pull(l.own[:], now)
+		l.weigh()
+		if l.sounds {
+			sounding++
+		}
+	}
+	if sounding > m.cfg.Speakers {
+		m.elect()
+	} else {
+		for _, l := range m.legs {
+			l.elected = l.sounds
+		}
+	}
+	for _, l := range m.legs {
+		l.fade()
 		if !l.sounds {
 			l.quiet = min(l.quiet+1, hangover)
 			continue
@@ -168,6 +190,25 @@ func (m *Mixer) gather(now time.Time) {
 		for i, s := range &l.own {
 			m.sum[i] += int32(s)
 		}
+	}
+}
+
+// elect chooses the loudest of those who sound.
+func (m *Mixer) elect() {
+	for _, l := range m.legs {
+		l.elected = false
+	}
+	for range m.cfg.Speakers {
+		var best *Leg
+		for _, l := range m.legs {
+			if l.sounds && !l.elected && (best == nil || l.weight() > best.weight()) {
+				best = l
+			}
+		}
+		if best == nil {
+			return
+		}
+		best.elected = true
 	}
 }
 

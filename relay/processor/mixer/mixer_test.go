@@ -93,6 +93,45 @@ func TestWhatIsTooLoudSaturates(t *testing.T) {
 	}
 }
 
+// Of many who speak at once the loudest are heard, the same ones as long as nobody is clearly
+// louder, and the others get the mix that the silent share.
+func TestTheLoudestAreHeard(t *testing.T) {
+	m := mixer.New(mixer.Config{Speakers: 3})
+	loudness := []float64{0.05, 0.3, 0.06, 0.1, 0.25, 0.08}
+	var people []*person
+	for i, loud := range loudness {
+		people = append(people, join(t, m, fmt.Sprint(i), "PCMU", tone(300+200*float64(i), loud)))
+	}
+	listener := join(t, m, "listener", "PCMU", nil)
+	all := append(people, listener)
+	hears := func(who string, from int) {
+		t.Helper()
+		for i := range people {
+			got := power(listener.heard[from:], 8000, 300+200*float64(i))
+			if wanted := who[i] == '1'; wanted != (got > -24) || !wanted && got > -40 {
+				t.Errorf("%d is heard with %.1f dB", i, got)
+			}
+		}
+	}
+	talk(t, m, 0, 2000, all...)
+	hears("010110", 8000)
+	people[5].sound = tone(1300, 0.11) // a little louder than the third
+	talk(t, m, 2000, 2000, all...)
+	hears("010110", 24000)
+	people[0].sound = tone(300, 0.3)
+	talk(t, m, 4000, 2000, all...)
+	hears("110010", 40000)
+	if people[3].leg.Sounds() || unsafe.SliceData(people[3].frame.Payload) != unsafe.SliceData(listener.frame.Payload) {
+		t.Error("who is not heard has a mix of its own")
+	}
+	if got := power(people[4].heard[40000:], 8000, 1100); got > -55 {
+		t.Errorf("one of the loudest hears itself with %.1f dB", got)
+	}
+	people[1].sound = nil
+	talk(t, m, 6000, 2000, all...)
+	hears("100011", 56000)
+}
+
 // Who is silent shares one mix, and one encoding of it for each codec.
 func TestTheSilentShareAMix(t *testing.T) {
 	m := mixer.New(mixer.Config{})
@@ -270,7 +309,7 @@ func BenchmarkTick(b *testing.B) {
 	for _, name := range []string{"PCMU", "G722", "opus"} {
 		for _, speakers := range []int{3, 50} {
 			b.Run(fmt.Sprintf("%s/legs=50/speakers=%d", name, speakers), func(b *testing.B) {
-				m := mixer.New(mixer.Config{})
+				m := mixer.New(mixer.Config{Speakers: speakers})
 				var people []*person
 				for i := range 50 {
 					p := join(b, m, fmt.Sprint(i), name, nil)
