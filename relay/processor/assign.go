@@ -94,7 +94,9 @@ func (c *conference) assign() {
 		if slices.ContainsFunc(l.slots, func(s *slot) bool { return s.kind == KindSlides }) {
 			pictures = r.video
 		}
-		if n := l.fill(KindAudio, r.audio); n < len(r.audio) {
+		if l.mix {
+			l.fill(KindAudio, nil) // all are in the mix
+		} else if n := l.fill(KindAudio, r.audio); n < len(r.audio) {
 			c.scarce = max(c.scarce, n+1) // one of them may be the listener
 		}
 		l.fill(KindSlides, r.slides)

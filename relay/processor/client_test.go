@@ -120,7 +120,7 @@ func testKeys(t testing.TB, seed string) *srtp.Keys {
 }
 
 // lines says what an offer has: one letter for each m-line; a and v send, A and V are
-// slots, s and S are slides, m sends simulcast of three layers.
+// slots, p and P are those of PCMU, s and S are slides, m sends simulcast of three layers.
 func offerOf(name, lines string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
@@ -133,7 +133,9 @@ func offerOf(name, lines string) string {
 	line("a=ice-ufrag:%s\r\na=ice-pwd:%s", (name + "ufrag"), strings.Repeat("p", 24))
 	line("a=fingerprint:%s\r\na=setup:actpass", description.FingerprintOf("sha-256", []byte(name)))
 	for i, kind := range lines {
-		if kind == 'a' || kind == 'A' {
+		if kind == 'p' || kind == 'P' {
+			line("m=audio 9 UDP/TLS/RTP/SAVPF 0")
+		} else if kind == 'a' || kind == 'A' {
 			line("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2")
 			line("a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level")
 		} else {
@@ -144,7 +146,7 @@ func offerOf(name, lines string) string {
 		line("a=extmap:2 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01")
 		line("a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")
 		switch kind {
-		case 'a', 'v', 's', 'm':
+		case 'a', 'v', 's', 'm', 'p':
 			line("a=sendonly")
 		default:
 			line("a=recvonly")
@@ -154,7 +156,7 @@ func offerOf(name, lines string) string {
 		}
 		if kind == 'm' {
 			line("a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f")
-		} else if kind == 'a' || kind == 'v' || kind == 's' {
+		} else if strings.ContainsRune("avsp", kind) {
 			line("a=ssrc:%d cname:x", 1000+i)
 		}
 	}
@@ -163,11 +165,16 @@ func offerOf(name, lines string) string {
 
 // enter has a client join and connect.
 func (m *manual) enter(conference, name, lines string, at netip.AddrPort) *client {
+	return m.enterAs(Join{Conference: conference, Participant: name}, lines, at)
+}
+
+func (m *manual) enterAs(j Join, lines string, at netip.AddrPort) *client {
 	m.t.Helper()
 	m.now = m.at
+	conference, name := j.Conference, j.Participant
 	offer, err := description.Parse(offerOf(name, lines), 1000, false)
 	must(m.t, err)
-	_, err = m.join(Join{Conference: conference, Participant: name}, offer)
+	_, err = m.join(j, offer)
 	must(m.t, err)
 	l := m.conferences[conference].find(name)
 	c := &client{m: m, leg: l, at: at, seq: make(map[uint32]uint16)}
