@@ -68,7 +68,7 @@ func BenchmarkRewrite(b *testing.B) {
 	r := &Relay{socket: &socket{fd: -1}}
 	r.flows.Store(newFlows([]*flow{f}))
 	var whole atomic.Bool
-	w := &worker{in: newInbox(), toPeers: newOutbox(&whole)}
+	w := &worker{in: newInbox(make([]byte, inboxSize)), toPeers: newOutbox(&whole)}
 	clients := newTable[*Relay]()
 	client := endpoint{lo: mappedIPv4 | 0x0a000002, port: 6000}
 	clients.set(client, r)
@@ -167,7 +167,7 @@ func benchmarkForward(b *testing.B, n, burst int, toPeer bool) {
 		sinks = []*socket{peerSocket}
 	}
 	var whole atomic.Bool
-	source, drain := newOutbox(&whole), newInbox()
+	source, drain := newOutbox(&whole), newInbox(make([]byte, inboxSize))
 	packet := make([]byte, overhead+size)
 	if toPeer {
 		binary.BigEndian.PutUint32(packet, minChannel<<16|size)

@@ -48,7 +48,8 @@ type Core struct {
 // core and engine.
 type Totals struct {
 	ToPeer, ToClient Count
-	// Overflow counts datagrams for the engine that it was too slow to take.
+	// Overflow counts datagrams for the engine that it was too slow to take, or that were
+	// too long for Allocation.Deliver.
 	Overflow uint64
 }
 

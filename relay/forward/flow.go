@@ -17,6 +17,12 @@ type Allocation struct {
 	// its size. When it says no the payload is dropped. It is called by workers: it
 	// must be quick and must not wait.
 	Spend func(payload int) bool
+	// Deliver, when not nil, is given what peers sent and the core does not forward, in
+	// place of Relay.ReadFrom: in order, and by one goroutine at a time, which lives only
+	// while there is something to deliver. An allocation on which nothing happens then
+	// has no goroutine, stack or queue. The payload is Deliver's until it returns. One
+	// that is as long as an engine's buffer may have been longer; Deliver is not given it.
+	Deliver func(peer netip.AddrPort, payload []byte)
 	// Meters are those that Spend takes from, for the way through the kernel: with
 	// Spend and without Meters, all packets go through the core.
 	Meters []*kernel.Meter
@@ -118,9 +124,13 @@ func (f *flow) counts() (toPeer, toClient Count) {
 type flows struct {
 	all []*flow
 	// numbers and peers are hash tables with open addressing, a power of two long
-	// and at most half full.
+	// and at most half full; nil where there are so few flows that looking at each
+	// is as fast.
 	numbers, peers []*flow
 }
+
+// few flows need no tables.
+const few = 4
 
 var noFlows = new(flows)
 
@@ -128,7 +138,10 @@ func newFlows(all []*flow) *flows {
 	if len(all) == 0 {
 		return noFlows
 	}
-	size := 2
+	if len(all) <= few {
+		return &flows{all: all}
+	}
+	size := 4 * few
 	for size < 2*len(all) {
 		size *= 2
 	}
@@ -151,7 +164,12 @@ func free(slots []*flow, hash uint64) uint64 {
 func peerHash(e endpoint) uint64 { return e.lo ^ e.hi ^ uint64(e.port) ^ uint64(e.port)>>8 }
 
 func (f *flows) byChannel(channel uint16) *flow {
-	if len(f.numbers) == 0 {
+	if f.numbers == nil {
+		for _, x := range f.all {
+			if x.channel == channel {
+				return x
+			}
+		}
 		return nil
 	}
 	mask := uint64(len(f.numbers) - 1)
@@ -164,7 +182,12 @@ func (f *flows) byChannel(channel uint16) *flow {
 }
 
 func (f *flows) byPeer(peer endpoint) *flow {
-	if len(f.peers) == 0 {
+	if f.peers == nil {
+		for _, x := range f.all {
+			if x.peer == peer {
+				return x
+			}
+		}
 		return nil
 	}
 	mask := uint64(len(f.peers) - 1)

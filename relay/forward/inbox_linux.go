@@ -37,8 +37,13 @@ type control struct {
 	value  [8]byte
 }
 
-func newInbox() *inbox {
-	in := &inbox{memory: make([]byte, slots*(slotSize+stagger+headroom))}
+// inboxSize is how many bytes of memory an inbox has. Most of it is never touched, as
+// runs are seldom so long.
+const inboxSize = slots * (slotSize + stagger + headroom)
+
+// newInbox makes an inbox of inboxSize bytes of memory.
+func newInbox(memory []byte) *inbox {
+	in := &inbox{memory: memory}
 	for i := range in.msgs {
 		b := in.slot(i)
 		in.iov[i].Base = &b[headroom]
@@ -50,6 +55,17 @@ func newInbox() *inbox {
 		h.Control = (*byte)(unsafe.Pointer(&in.control[i]))
 	}
 	return in
+}
+
+// outside returns memory that the collector of garbage does not count, and what gives it
+// back. It sizes the heap by what lives in it, so that each worker's inbox would let it
+// grow by as much again.
+func outside(bytes int) (memory []byte, release func()) {
+	m, err := unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return make([]byte, bytes), func() {}
+	}
+	return m, func() { _ = unix.Munmap(m) }
 }
 
 func (in *inbox) slot(i int) []byte {

@@ -16,7 +16,7 @@ import (
 const (
 	// engineQueue is how many messages wait for the engine of a listener.
 	engineQueue = 256
-	// relayQueue is how many datagrams wait for that of an allocation.
+	// relayQueue is how many datagrams wait for that of an allocation, or for Deliver.
 	relayQueue = 32
 	// listenBuffer is the size of a listening socket's buffers: all clients share them.
 	listenBuffer = 4 << 20
@@ -199,7 +199,10 @@ func (l *Listener) Relay(a Allocation) (*Relay, error) {
 		a.Conn.Close()
 		return nil, fmt.Errorf("forwarding core: taking over a relay socket: %w", err)
 	}
-	r := &Relay{end: e, socket: s, key: endpointOf(a.Client), client: a.Client, spend: a.Spend, meters: a.Meters, name: name, ask: 1, queue: newQueue(relayQueue)}
+	r := &Relay{end: e, socket: s, key: endpointOf(a.Client), client: a.Client, spend: a.Spend, meters: a.Meters, name: name, ask: 1, deliver: a.Deliver}
+	if a.Deliver == nil {
+		r.queue = newQueue(relayQueue)
+	}
 	r.flows.Store(noFlows)
 	c := l.core
 	c.separate(s)

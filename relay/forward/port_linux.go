@@ -49,7 +49,7 @@ type portMessage struct {
 
 // NewPort takes the socket out of the net package: conn is closed, its address lives on.
 func NewPort(conn *net.UDPConn) (*Port, error) {
-	p := &Port{epoll: -1, wake: -1, in: newInbox()}
+	p := &Port{epoll: -1, wake: -1, in: newInbox(make([]byte, inboxSize))}
 	var err error
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)

@@ -24,8 +24,11 @@ type Relay struct {
 	spend  func(int) bool
 	meters []*kernel.Meter
 	// name is the client, as the listener's socket writes it.
-	name  sockaddr
-	queue *queue
+	name sockaddr
+	// What is left goes to one of the two: to queue for ReadFrom, or to deliver.
+	queue   *queue
+	deliver func(netip.AddrPort, []byte)
+	left    mailbox
 	// flows are the bound channels; replaced under mu.
 	flows    atomic.Pointer[flows]
 	overflow atomic.Uint64
@@ -34,7 +37,7 @@ type Relay struct {
 
 	mu sync.Mutex
 	// permitted are the addresses of peers that have a permission.
-	permitted map[netip.Addr]struct{}
+	permitted []netip.Addr
 	closed    bool
 	// past are the figures of flows that were unbound.
 	past Totals
@@ -121,11 +124,17 @@ func (r *Relay) toClient(w *worker, i int) {
 	}
 }
 
-// leave leaves datagrams to the engine.
+// leave leaves datagrams to the engine, or whoever stands in its place.
 func (r *Relay) leave(from endpoint, data []byte, size int) {
 	for {
 		p := data[:min(size, len(data))]
-		if !r.queue.put(&r.end.listener.core.packets, nil, from, p) {
+		var taken bool
+		if r.deliver != nil {
+			taken = r.post(from, p)
+		} else {
+			taken = r.queue.put(&r.end.listener.core.packets, nil, from, p)
+		}
+		if !taken {
 			r.overflow.Add(1)
 		}
 		if data = data[len(p):]; len(data) == 0 {
@@ -150,8 +159,7 @@ func (r *Relay) Bind(b Binding) error {
 	if r.closed {
 		return net.ErrClosed
 	}
-	_, permitted := r.permitted[b.Peer.Addr().Unmap()]
-	f.permitted.Store(permitted)
+	f.permitted.Store(slices.Contains(r.permitted, b.Peer.Addr().Unmap()))
 	replaced := func(old *flow) bool { return old.channel == f.channel || old.peer == f.peer }
 	for _, old := range r.flows.Load().all {
 		if replaced(old) {
@@ -195,13 +203,9 @@ func (r *Relay) Permit(peer netip.Addr, permitted bool) {
 	peer = peer.Unmap()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.permitted = slices.DeleteFunc(r.permitted, func(known netip.Addr) bool { return known == peer })
 	if permitted {
-		if r.permitted == nil {
-			r.permitted = make(map[netip.Addr]struct{})
-		}
-		r.permitted[peer] = struct{}{}
-	} else {
-		delete(r.permitted, peer)
+		r.permitted = append(r.permitted, peer)
 	}
 	for _, f := range r.flows.Load().all {
 		if f.peer.addrPort().Addr() == peer {
@@ -238,6 +242,9 @@ func (r *Relay) totals() Totals {
 
 // ReadFrom waits for the next datagram for the engine. Only one goroutine may read.
 func (r *Relay) ReadFrom(p []byte) (int, net.Addr, error) {
+	if r.queue == nil {
+		return 0, nil, fmt.Errorf("relay %v: %w: what is left is delivered", r.socket.local, errors.ErrUnsupported)
+	}
 	m, err := r.queue.get()
 	if err != nil {
 		return 0, nil, &net.OpError{Op: "read", Net: "udp", Addr: r.LocalAddr(), Err: err}
@@ -268,7 +275,10 @@ func (r *Relay) Close() error {
 	r.end.listener.clients.remove(r.key, r)
 	r.end.worker.unwatch(r.socket.fd)
 	r.socket.close()
-	r.queue.close()
+	r.left.close()
+	if r.queue != nil {
+		r.queue.close()
+	}
 	// Nothing is sent any more, so the figures are final.
 	r.mu.Lock()
 	r.replace(nil, func(*flow) bool { return true })

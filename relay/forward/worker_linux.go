@@ -17,6 +17,7 @@ type worker struct {
 	sources directory
 
 	in      *inbox
+	release func() // of the inbox's memory
 	toPeers *outbox
 	// dirty are the ends with something in their outbox.
 	dirty  []*end
@@ -55,7 +56,8 @@ func (p *pace) add(n int, now time.Time) {
 }
 
 func newWorker(whole *atomic.Bool) (*worker, error) {
-	w := &worker{epoll: -1, wake: -1, in: newInbox(), toPeers: newOutbox(whole)}
+	memory, release := outside(inboxSize)
+	w := &worker{epoll: -1, wake: -1, in: newInbox(memory), release: release, toPeers: newOutbox(whole)}
 	var err error
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -86,6 +88,7 @@ func (w *worker) close() {
 			unix.Close(fd)
 		}
 	}
+	w.release()
 }
 
 // watch adds a source. It may be called from any goroutine, as unwatch may.

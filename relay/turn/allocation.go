@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,22 +38,17 @@ func (g relaySockets) AllocatePacketConn(c engine.AllocateListenerConfig) (net.P
 		return nil, nil, g.refuse(err)
 	}
 	account := s.quotas.account(f.request.who.user)
-	pc, core, err := f.takeOverRelay(pc, account)
-	if err != nil {
+	a := &allocation{
+		PacketConn: pc,
+		front:      f,
+		who:        f.request.who,
+		account:    account,
+		client:     f.request.client,
+		relay:      at,
+	}
+	if err := a.takeOver(); err != nil {
 		s.ports.release(at)
 		return nil, nil, g.refuse(err)
-	}
-	a := &allocation{
-		PacketConn:  pc,
-		core:        core,
-		front:       f,
-		who:         f.request.who,
-		account:     account,
-		client:      f.request.client,
-		relay:       at,
-		permissions: make(map[netip.Addr]struct{}),
-		channels:    make(map[netip.AddrPort]struct{}),
-		denied:      make(map[netip.AddrPort]struct{}),
 	}
 	f.request.holds = false // the allocation holds the unit of the quota now
 	s.running.Add(2)        // its reader and its Close
@@ -127,18 +123,24 @@ type allocation struct {
 	mu     sync.RWMutex
 	closed bool
 	// permissions and channels are the live ones.
-	permissions map[netip.Addr]struct{}
-	channels    map[netip.AddrPort]struct{}
+	permissions []netip.Addr
+	channels    []binding
 	// denied are destinations that were refused and reported.
-	denied map[netip.AddrPort]struct{}
+	denied []netip.AddrPort
 }
 
 // maxDenied bounds the destinations of one allocation that are reported.
 const maxDenied = 16
 
-// ReadFrom gives the engine the next datagram from a peer that has a permission.
+// ReadFrom gives the engine the next datagram from a peer that has a permission, unless
+// the core delivers what peers send (deliver.go): then it ends the engine's goroutine of
+// this allocation, which would only wait, with a buffer and a stack of 6 kB.
 func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
 	s := a.front.server
+	if a.core != nil {
+		a.ended.Do(s.running.Done)
+		runtime.Goexit()
+	}
 	for failures := 0; ; failures++ {
 		n, from, err := a.PacketConn.ReadFrom(p)
 		if err != nil {
@@ -158,19 +160,34 @@ func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
 		failures = 0
 		peer := addrPort(from)
 		// A datagram that fills the buffer may have been longer.
-		if n == len(p) || !a.accepts(peer) {
+		if n == len(p) {
 			s.counters.dropped.Add(1)
 			continue
 		}
-		if !s.quotas.spend(a.account, n) {
-			s.counters.overBandwidth.Add(1)
+		if _, ok := a.admit(peer, p[:n]); !ok {
 			continue
 		}
-		s.counters.bytesIn.Add(uint64(n))
 		a.inFlight = n
-		a.relayed(peer, false, p[:n])
 		return n, net.UDPAddrFromAddrPort(peer), nil
 	}
+}
+
+// admit says whether a peer's datagram goes to the client, and through which channel;
+// 0 is none. It counts and tells.
+func (a *allocation) admit(peer netip.AddrPort, payload []byte) (channel uint16, ok bool) {
+	s := a.front.server
+	channel, ok = a.accepts(peer)
+	if !ok {
+		s.counters.dropped.Add(1)
+		return 0, false
+	}
+	if !s.quotas.spend(a.account, len(payload)) {
+		s.counters.overBandwidth.Add(1)
+		return 0, false
+	}
+	s.counters.bytesIn.Add(uint64(len(payload)))
+	a.relayed(peer, false, payload)
+	return channel, true
 }
 
 // count counts a payload of size bytes that send sends. It counts first, so that
@@ -228,14 +245,12 @@ func (a *allocation) relayed(peer netip.AddrPort, toPeer bool, payload []byte) {
 // deny reports a datagram that is not sent, once for each destination.
 func (a *allocation) deny(peer netip.AddrPort) {
 	a.mu.Lock()
-	_, known := a.denied[peer]
-	if !known && len(a.denied) < maxDenied {
-		a.denied[peer] = struct{}{}
-	} else {
-		known = true
+	tell := len(a.denied) < maxDenied && !slices.Contains(a.denied, peer)
+	if tell {
+		a.denied = append(a.denied, peer)
 	}
 	a.mu.Unlock()
-	if known {
+	if !tell {
 		return
 	}
 	e := a.event(DataDenied)
@@ -290,15 +305,19 @@ func (a *allocation) isClosed() bool {
 	return a.closed
 }
 
-// accepts is true when the peer has a permission or a channel.
-func (a *allocation) accepts(peer netip.AddrPort) bool {
+// accepts is true when the peer has a channel, which is returned, or a permission.
+func (a *allocation) accepts(peer netip.AddrPort) (channel uint16, ok bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if _, ok := a.permissions[peer.Addr()]; ok {
-		return true
+	if i := a.channelOf(peer); i >= 0 {
+		return a.channels[i].channel, true
 	}
-	_, ok := a.channels[peer]
-	return ok
+	return 0, slices.Contains(a.permissions, peer.Addr())
+}
+
+// channelOf is where a peer's channel is, or -1. Its caller holds mu.
+func (a *allocation) channelOf(peer netip.AddrPort) int {
+	return slices.IndexFunc(a.channels, func(b binding) bool { return b.peer == peer })
 }
 
 // room says whether a permission for peer, and the channel that bind asks for, fit
@@ -306,13 +325,13 @@ func (a *allocation) accepts(peer netip.AddrPort) bool {
 func (a *allocation) room(peer netip.Addr, bind *binding, limit Quota) (rule, reason string) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if _, ok := a.permissions[peer]; !ok && len(a.permissions) >= limit.Permissions {
+	if !slices.Contains(a.permissions, peer) && len(a.permissions) >= limit.Permissions {
 		return RulePermissionQuota, fmt.Sprintf("allocation has %d permissions, the most", len(a.permissions))
 	}
 	if bind == nil {
 		return "", ""
 	}
-	if _, ok := a.channels[bind.peer]; !ok && len(a.channels) >= limit.Channels {
+	if a.channelOf(bind.peer) < 0 && len(a.channels) >= limit.Channels {
 		return RuleChannelQuota, fmt.Sprintf("allocation has %d channels, the most", len(a.channels))
 	}
 	return "", ""
@@ -321,23 +340,23 @@ func (a *allocation) room(peer netip.Addr, bind *binding, limit Quota) (rule, re
 func (a *allocation) addPermission(peer netip.Addr) (added bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return add(a.permissions, peer, a.closed, &a.front.server.counters.permissions)
+	return add(&a.permissions, peer, a.closed, &a.front.server.counters.permissions)
 }
 
 func (a *allocation) removePermission(peer netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	remove(a.permissions, peer, a.closed, &a.front.server.counters.permissions)
+	remove(&a.permissions, peer, a.closed, &a.front.server.counters.permissions)
 }
 
-func (a *allocation) addChannel(peer netip.AddrPort) (added bool) {
+func (a *allocation) addChannel(b binding) (added bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return add(a.channels, peer, a.closed, &a.front.server.counters.channels)
+	return add(&a.channels, b, a.closed, &a.front.server.counters.channels)
 }
 
-func (a *allocation) removeChannel(peer netip.AddrPort) {
+func (a *allocation) removeChannel(b binding) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	remove(a.channels, peer, a.closed, &a.front.server.counters.channels)
+	remove(&a.channels, b, a.closed, &a.front.server.counters.channels)
 }

@@ -53,22 +53,23 @@ func (f *front) takeOver() error {
 	return nil
 }
 
-// takeOverRelay does the same with an allocation's socket. It returns the socket to
-// use in its place.
-func (f *front) takeOverRelay(pc net.PacketConn, a *account) (net.PacketConn, *forward.Relay, error) {
+// takeOver does the same with an allocation's socket, which the allocation has already.
+func (a *allocation) takeOver() error {
+	f := a.front
 	if f.listener == nil {
-		return pc, nil, nil
+		return nil
 	}
 	r, err := f.listener.Relay(forward.Allocation{
-		Client: f.request.client, Conn: pc, Spend: f.server.spender(a), Meters: f.server.quotas.meters(a),
+		Client: a.client, Conn: a.PacketConn, Spend: f.server.spender(a.account), Deliver: a.deliver, Meters: f.server.quotas.meters(a.account),
 	})
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		return pc, nil, nil
+		return nil
 	case err != nil:
-		return nil, nil, err
+		return err
 	}
-	return r, r, nil
+	a.PacketConn, a.core = r, r
+	return nil
 }
 
 // spender is the bandwidth quota for the core; nil where there is none.

@@ -142,7 +142,7 @@ func (f *front) events() engine.EventHandler {
 			}
 		},
 		OnChannelCreated: func(from, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
-			if a := find(from, at); a != nil && a.addChannel(addrPort(peer)) {
+			if a := find(from, at); a != nil && a.addChannel(binding{number, addrPort(peer)}) {
 				a.bind(number, addrPort(peer))
 				e := a.event(ChannelBound)
 				e.Peer, e.Channel = addrPort(peer), number
@@ -152,7 +152,7 @@ func (f *front) events() engine.EventHandler {
 		OnChannelDeleted: func(from, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
 			if a := find(from, at); a != nil {
 				a.unbind(number)
-				a.removeChannel(addrPort(peer))
+				a.removeChannel(binding{number, addrPort(peer)})
 			}
 		},
 	}
