@@ -46,14 +46,14 @@ func newNetwork() (_ *network, err error) {
 		if err := namespace.Join(pair[0], pair[1]); err != nil {
 			return nil, err
 		}
-		// What clients and peers send comes to the relay one by one, as from a wire,
-		// and its kernel merges it; what it sends, its card can cut.
+		// What clients and peers send comes one by one, as from a wire, and whoever
+		// receives merges it again; what the relay sends, its card can cut.
 		for _, e := range pair {
-			shape := e.OneByOne
-			if e.Namespace == n.relay {
-				shape = e.Merging
+			err := e.Merging()
+			if err == nil && e.Namespace != n.relay {
+				err = e.OneByOne()
 			}
-			if err := shape(); err != nil {
+			if err != nil {
 				return nil, err
 			}
 		}

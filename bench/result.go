@@ -89,8 +89,10 @@ type Row struct {
 	// Pacing is how late the generator itself was.
 	Pacing    Spread `json:"pacing_p50"`
 	PacingP99 Spread `json:"pacing_p99"`
-	// Memory is the bytes that one allocation adds to the server's process.
+	// Memory is the bytes that one flow adds to the server's process: its allocation,
+	// permission and channel; Idle what the allocation does without them.
 	Memory Spread `json:"memory_per_flow"`
+	Idle   Spread `json:"memory_per_idle_allocation"`
 	// Limits are what ended the searches of the study Peak.
 	Limits []string `json:"limits,omitempty"`
 	// Saturated says in how many rounds the generator was what could not do more,
@@ -108,4 +110,6 @@ type Ratios struct {
 	Added     Spread `json:"system_cpu_added"`
 	Processes Spread `json:"processes_cpu_added"`
 	P99       Spread `json:"latency_p99"`
+	Memory    Spread `json:"memory_per_flow"`
+	Idle      Spread `json:"memory_per_idle_allocation"`
 }

@@ -78,11 +78,17 @@ func (s Sample) others() float64 {
 	return float64(spent.Others()) / float64(all)
 }
 
-func (s Sample) memory() float64 {
-	if s.Ready.After <= s.Ready.Before || s.Ready.Flows == 0 {
+// memory is what a flow adds to the server's process, idle what its allocation does
+// alone.
+func (s Sample) memory() float64 { return s.perFlow(s.Ready.After) }
+
+func (s Sample) idle() float64 { return s.perFlow(s.Ready.Idle) }
+
+func (s Sample) perFlow(bytes uint64) float64 {
+	if bytes <= s.Ready.Before || s.Ready.Flows == 0 {
 		return none
 	}
-	return float64(s.Ready.After-s.Ready.Before) / float64(s.Ready.Flows)
+	return float64(bytes-s.Ready.Before) / float64(s.Ready.Flows)
 }
 
 // cell is what the samples of one row have in common.
@@ -159,7 +165,8 @@ func rowOf(c cell, byRound map[cell]map[int]Sample, against string) Row {
 		{&row.P99, &row.Ratios.P99, p99},
 		{&row.Pacing, nil, func(s Sample) float64 { return microseconds(s.Result.Pacing.At(50)) }},
 		{&row.PacingP99, nil, func(s Sample) float64 { return microseconds(s.Result.Pacing.At(99)) }},
-		{&row.Memory, nil, Sample.memory},
+		{&row.Memory, &row.Ratios.Memory, Sample.memory},
+		{&row.Idle, &row.Ratios.Idle, Sample.idle},
 	} {
 		*f.figure = over(mine, f.of)
 		if f.ratio != nil && c.subject != direct {

@@ -30,9 +30,8 @@ type client struct {
 // lifetime is what allocations are asked for, in seconds; channels live as long.
 const lifetime = 600
 
-// allocate makes an allocation with a channel to peer, and returns the relayed
-// transport address.
-func (c *client) allocate(ctx context.Context, peer netip.AddrPort) (netip.AddrPort, error) {
+// allocate makes an allocation and returns its relayed transport address.
+func (c *client) allocate(ctx context.Context) (netip.AddrPort, error) {
 	response, err := c.request(ctx, stun.MethodAllocate, requestedTransport{}, seconds(lifetime))
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -42,10 +41,15 @@ func (c *client) allocate(ctx context.Context, peer netip.AddrPort) (netip.AddrP
 		return netip.AddrPort{}, fmt.Errorf("allocate: relayed address: %w", err)
 	}
 	at, _ := netip.AddrFromSlice(relayed.IP)
+	return netip.AddrPortFrom(at.Unmap(), uint16(relayed.Port)), nil
+}
+
+// connect makes a permission for peer and a channel to it.
+func (c *client) connect(ctx context.Context, peer netip.AddrPort) error {
 	if _, err := c.request(ctx, stun.MethodCreatePermission, peerAddress(peer)); err != nil {
-		return netip.AddrPort{}, err
+		return err
 	}
-	return netip.AddrPortFrom(at.Unmap(), uint16(relayed.Port)), c.bind(ctx, peer)
+	return c.bind(ctx, peer)
 }
 
 // bind makes the channel, or has it and its permission live on.

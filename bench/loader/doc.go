@@ -99,9 +99,10 @@ type Result struct {
 type Ready struct {
 	Flows int           `json:"flows"`
 	Took  time.Duration `json:"took"`
-	// Before and After are the memory of the server's process, in bytes, without
-	// and with the allocations.
+	// Before, Idle and After are the memory of the server's process, in bytes: without
+	// the allocations, with them, and with their permissions and channels.
 	Before uint64 `json:"before"`
+	Idle   uint64 `json:"idle"`
 	After  uint64 `json:"after"`
 }
 

@@ -103,6 +103,14 @@ func (l *Loader) build(ctx context.Context) error {
 	if err := l.each(ctx, l.cfg.Load.Flows, l.open); err != nil {
 		return err
 	}
+	l.ready.Idle = l.resident()
+	if l.cfg.Scheme == TURN {
+		if err := l.each(ctx, l.cfg.Load.Flows, func(ctx context.Context, i int) error {
+			return l.flows[i].connect(ctx, l.flows[i].peer)
+		}); err != nil {
+			return err
+		}
+	}
 	for i, f := range l.flows {
 		if err := l.poller.Add(f.socket, int32(len(l.peers)+i)); err != nil {
 			return err
@@ -143,7 +151,7 @@ func (l *Loader) each(ctx context.Context, n int, do func(ctx context.Context, i
 	return group.Wait()
 }
 
-// open makes the i-th flow.
+// open makes the i-th flow, for TURN as far as its allocation.
 func (l *Loader) open(ctx context.Context, i int) error {
 	f := &flow{peer: l.peers[i%len(l.peers)].socket.Local()}
 	s, err := udp.Open(netip.AddrPortFrom(after(l.cfg.Client, i), 0), udp.Options{Buffer: clientBuffer, Coalesce: l.cfg.Coalesce, Stamp: true})
@@ -166,7 +174,7 @@ func (l *Loader) open(ctx context.Context, i int) error {
 		f.relay, err = greet(ctx, s, f.peer)
 	case TURN:
 		f.username, f.password = turn.Credential(l.cfg.Secret, fmt.Sprintf("bench-%d", i), "", time.Now().Add(24*time.Hour))
-		f.relay, err = f.allocate(ctx, f.peer)
+		f.relay, err = f.allocate(ctx)
 	default:
 		err = fmt.Errorf("scheme %q; valid: %s, %s, %s", l.cfg.Scheme, TURN, Plain, Direct)
 	}

@@ -55,7 +55,11 @@ var tables = map[bench.Study]struct {
 		{"ratio", func(r bench.Row) string { return times(r.Ratios.Server) }},
 		{"system µs added", func(r bench.Row) string { return number(r.Added) }},
 		{"processes µs added", func(r bench.Row) string { return number(r.Processes) }},
-		latency99, pacing, memory, mark,
+		latency99, pacing, memory,
+		{"ratio", func(r bench.Row) string { return times(r.Ratios.Memory) }},
+		{"kB/idle", func(r bench.Row) string { return kilobytes(r.Idle) }},
+		{"ratio", func(r bench.Row) string { return times(r.Ratios.Idle) }},
+		mark,
 	}},
 }
 
@@ -72,12 +76,7 @@ var (
 		}
 		return short(r.Pacing.Median) + "/" + short(r.PacingP99.Median)
 	}}
-	memory = column{"kB/flow", func(r bench.Row) string {
-		if r.Memory.Rounds == 0 {
-			return "–"
-		}
-		return short(r.Memory.Median / 1000)
-	}}
+	memory = column{"kB/flow", func(r bench.Row) string { return kilobytes(r.Memory) }}
 	mark = column{"", func(r bench.Row) string {
 		if r.Saturated == 0 {
 			return ""
@@ -174,6 +173,13 @@ func number(s bench.Spread) string {
 		return short(s.Median)
 	}
 	return short(s.Median) + " ±" + short((s.High-s.Low)/2)
+}
+
+func kilobytes(s bench.Spread) string {
+	if s.Rounds == 0 {
+		return "–"
+	}
+	return short(s.Median / 1000)
 }
 
 func times(s bench.Spread) string {

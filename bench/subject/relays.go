@@ -61,6 +61,7 @@ func callpath(s settings, path *kernel.Path) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
+	turn.TuneCollector() // as serve does
 	server, err := turn.New(turn.Config{
 		Realm: Realm, Secrets: [][]byte{s.Secret}, PacketConns: []net.PacketConn{conn},
 		Addresses: []netip.Addr{s.Server.Addr()},

@@ -38,7 +38,6 @@ func (s *Stream) Packet(t *Tally, at time.Time, number uint16, timestamp uint32,
 		s.gaps++
 	}
 	s.jitter.Received(at, timestamp)
-	t.Received++
 	s.heard = true
 	if stamp, ok := ReadStamp(payload); ok {
 		t.Latency.Add(at.UnixNano() - stamp.Due)
@@ -68,6 +67,7 @@ func (s *Stream) Interval(t *Tally, rtt time.Duration) {
 	s.expected += expected
 	s.received += received
 	t.Expected += expected
+	t.Received += received
 	jitter := s.jitter.Duration()
 	t.Jitter.Add(int64(jitter))
 	if s.voice {

@@ -14,8 +14,8 @@ type Tally struct {
 	// Bytes are those of the RTP payloads sent.
 	Bytes uint64
 	// Received are the media packets that came, and Expected those that should have, by
-	// the sequence numbers of the streams. Late ones count where they came, so that
-	// Received may be more than Expected for a moment.
+	// the sequence numbers of the streams; both of intervals that have ended. Late ones
+	// count where they came, so that Received may be more than Expected for a moment.
 	Received, Expected uint64
 	// Unread are packets that reached the generator's machine and that the generator was
 	// too slow to read; they are among the lost.

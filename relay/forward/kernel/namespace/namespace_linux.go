@@ -125,7 +125,8 @@ type End struct {
 }
 
 // Join joins two namespaces by a veth pair, which is up when Join returns. It is gone
-// with either namespace.
+// with either namespace. Messages that a process has sent for a card to cut (UDP_SEGMENT)
+// cross it whole.
 func Join(a, b End) error {
 	err := a.Do(func() error {
 		pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: a.Name, NumRxQueues: 1, NumTxQueues: 1}, PeerName: b.Name, PeerNamespace: netlink.NsFd(b.fd)}
@@ -133,7 +134,11 @@ func Join(a, b End) error {
 	})
 	for _, e := range []End{a, b} {
 		if err == nil {
-			err = e.Do(func() error { return errors.Join(e.address(), up(e.Name)) })
+			// An end of a veth pair merges only what comes from one that does not cut
+			// runs of TCP.
+			err = e.Do(func() error {
+				return errors.Join(toggle(e.Name, unix.ETHTOOL_STSO, false), e.address(), up(e.Name))
+			})
 		}
 	}
 	if err != nil {
@@ -166,10 +171,6 @@ func (e End) OneByOne() error {
 		l, err := netlink.LinkByName(e.Name)
 		if err == nil {
 			err = netlink.LinkSetGSOMaxSegs(l, 1)
-		}
-		if err == nil {
-			// Without this, veth does not let the other end merge.
-			err = toggle(e.Name, unix.ETHTOOL_STSO, false)
 		}
 		if err != nil {
 			return fmt.Errorf("interface %s: segmentation: %w", e.Name, err)
