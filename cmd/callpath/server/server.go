@@ -205,7 +205,7 @@ func (s *Server) newRelay(m *material) (*turn.Server, error) {
 }
 
 func (s *Server) newController(m *material) (*signaling.Controller, error) {
-	return signaling.NewController(signaling.Config{
+	c, err := signaling.NewController(signaling.Config{
 		Verifier: s.identity,
 		TURN:     s.iceServers,
 		Log:      s.log.With("part", "signaling"),
@@ -221,6 +221,15 @@ func (s *Server) newController(m *material) (*signaling.Controller, error) {
 		Chat:       s.chat,
 		Limits:     signaling.Limits{CallsPerUser: s.cfg.Signaling.CallsPerUser},
 	})
+	if err != nil {
+		return nil, err
+	}
+	// The store may have older ones, when the last server ended between a change of the
+	// file and its reload.
+	if err := c.SetPolicies(m.policies); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // Signals are what an operator says while the server runs. The zero value is silence.
