@@ -25,9 +25,10 @@ import (
 func newNamespace(t testing.TB) *namespace.Namespace {
 	t.Helper()
 	n, err := namespace.New()
-	if err != nil {
+	if errors.Is(err, unix.EPERM) {
 		t.Skipf("the way through the kernel is tested with root's rights: %v", err)
 	}
+	ok(t, err)
 	t.Cleanup(n.Close)
 	return n
 }

@@ -47,6 +47,42 @@
 // system's routes, addresses or links change, and now and then, as the MTU of a path
 // can change. Of several equal routes a flow keeps to one. Neighbours are the kernel's.
 //
+// # What it costs
+//
+// Against coturn 4.6.1, in three network namespaces, on two busy CPUs (others used 38 %
+// of them), medians of three interleaved rounds of the CPU time that was added to all
+// processes, the kernel's work for a packet included:
+//
+//	nice -n -20 callpath bench --subjects callpath,callpath-kernel,coturn --studies cost,peak --loads spread,bursty --rounds 3 --duration 500ms
+//
+//   - 50 flows of 1,000 packets a second: 0.08 of coturn's, where the sockets' way
+//     takes 0.79. In runs of 16: 0.04 and 0.31. At 1200 bytes (--loads spread-1200),
+//     where the machine was idle enough to take the system's time added: 2.0 µs a
+//     packet, and coturn's 17.0.
+//   - The relay's own process: 0.06 µs a packet, where coturn's has 13.9.
+//   - Most packets per second: 4.2 times coturn's in runs of 16. There and for single
+//     packets it was the generator that could not send more.
+//
+// A channel takes two structures of 64 bytes, in memory that is there from the start
+// (2.5 MB for 20,000 channels), and about 400 bytes in the table while it is bound.
+//
+// # What does not pay
+//
+//   - Of the 9 to 12 µs that it takes to send a packet through this host to another, on
+//     the same busy machine, the program has 0.5 to 0.8 (go test -bench Program), the
+//     move of the payload by four bytes included. So the payload is moved, and not the
+//     headers before it (bpf_skb_adjust_room), which would leave the place of a checksum
+//     that a card is still to make where it was, wrong by four bytes.
+//   - Routes that the program asks for itself (bpf_fib_lookup): refused where the machine
+//     does not forward IP (BPF_FIB_LKUP_RET_FWD_DISABLED), which a relay's need not. The
+//     relay asks for them instead.
+//   - Spreading what comes in over CPUs (RPS) gave the same peaks within what they differ
+//     from run to run.
+//
+// Not tried: XDP. It comes before a card's driver has made a packet of what it received,
+// and is cheaper for that, where the driver supports it; in its generic mode it is not,
+// and it cannot tell which packets of this machine still lack their checksum.
+//
 // Start reading at Path, then Bind, then forward in bpf/relay.c.
 package kernel
 

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/callpath/callpath/relay/forward/kernel/namespace"
 )
@@ -318,4 +320,22 @@ func TestInterfacesAreThoseThatWereNamed(t *testing.T) {
 		}
 	}
 	ok(t, Available())
+}
+
+// Without the right to load programs, the error says which right that is.
+func TestWithoutRightsTheErrorNamesThem(t *testing.T) {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // whose rights end with it
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&header, &none[0]); err != nil {
+			result <- err
+			return
+		}
+		result <- Available()
+	}()
+	if err := <-result; err == nil || !strings.Contains(err.Error(), "CAP_BPF") || !errors.Is(err, unix.EPERM) {
+		t.Errorf("wanted an error that names CAP_BPF, got %v", err)
+	}
 }

@@ -2,34 +2,10 @@
 // packet that comes in on an interface; what it does not take goes on its way to the
 // sockets as if there were no program.
 //
-// No header but the kernel's own interface is needed: the helpers that are used are
-// declared here, by their numbers in linux/bpf.h.
+// Start reading at forward, below. The tables, which the relay fills, are in tables.h.
 
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <linux/udp.h>
-
-#define SEC(name) __attribute__((section(name), used))
-#define inline static __attribute__((always_inline)) inline
-#define __uint(name, value) int (*name)[value]
-#define __type(name, value) typeof(value) *name
-
-#define htons(x) __builtin_bswap16(x)
-#define ntohs(x) __builtin_bswap16(x)
-
-static void *(*map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
-static __u64 (*now)(void) = (void *)BPF_FUNC_ktime_get_ns;
-static __u64 (*coarse_now)(void) = (void *)BPF_FUNC_ktime_get_coarse_ns;
-static long (*load_bytes)(const void *skb, __u32 offset, void *to, __u32 len) = (void *)BPF_FUNC_skb_load_bytes;
-static long (*store_bytes)(struct __sk_buff *skb, __u32 offset, const void *from, __u32 len, __u64 flags) = (void *)BPF_FUNC_skb_store_bytes;
-static long (*change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)BPF_FUNC_skb_change_tail;
-static __s64 (*csum_diff)(const void *from, __u32 from_size, const void *to, __u32 to_size, __u32 seed) = (void *)BPF_FUNC_csum_diff;
-static long (*l4_csum_replace)(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags) = (void *)BPF_FUNC_l4_csum_replace;
-static long (*redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
-static long (*redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *hop, int size, __u64 flags) = (void *)BPF_FUNC_redirect_neigh;
+#include "system.h"
+#include "tables.h"
 
 // next leaves the packet to whoever comes after this program. drop is for what
 // cannot be sent any more: it is half rewritten, or over a limit.
@@ -40,105 +16,8 @@ enum {
 	ipv4 = 2, ipv6 = 10, // AF_INET, AF_INET6
 	udp_header = sizeof(struct udphdr),
 	channel_header = 4,
-	max_datagram = 1600, // as the sockets' path has it
-	max_padding = 252, // what csum_diff can take at once
 	dont_fragment = 0x4000,
 };
-
-// address has an IPv4 address in its first word.
-struct address {
-	__be32 words[4];
-};
-
-// key is how a packet comes in. The channel is 0 on the way to a client.
-struct key {
-	struct address source, destination;
-	__be16 source_port, destination_port;
-	__be16 channel;
-	__u16 family;
-};
-
-// leg is how a packet goes out.
-struct leg {
-	struct address source, destination;
-	// hop is the next hop on the interface; hop_family is 0 when the destination is
-	// this machine, and the interface lo, or 0 when no interface will do.
-	struct address hop;
-	__u32 hop_family;
-	__u32 interface;
-	__u32 mtu; // of the network layer
-	__u32 count;
-	__u32 meters[2]; // 0 is none
-	// By how much the change of addresses, and that of ports together with the
-	// channel's number, changes the sum of 16-bit words.
-	__u32 addresses_sum, ports_sum;
-	__be32 flow_label;
-	__be16 source_port, destination_port;
-	__be16 channel; // to the client
-	__u16 to_client;
-};
-
-// count is what went by one leg.
-struct count {
-	__u64 packets, bytes;
-	__u64 over; // packets that a meter did not let pass
-	__u64 pad[5];
-};
-
-// meter is a bandwidth limit by the generic cell rate algorithm, as in the relay:
-// due is when all that has passed will have been paid for, a byte takes cost/65536
-// nanoseconds, and burst is how far due may lie ahead. The program and the sockets'
-// path take from the same meters.
-struct meter {
-	__u64 due, cost, burst;
-	__u64 pad[5];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__type(key, struct key);
-	__type(value, struct leg);
-} legs SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct count);
-} counts SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct meter);
-} meters SEC(".maps");
-
-// lease is until when the program may forward, by the monotonic clock. The relay
-// prolongs it while it lives and its timers run: bindings end by them.
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} lease SEC(".maps");
-
-// scratch is where a payload is while its place in the packet changes.
-struct scratch {
-	__u8 bytes[max_datagram + max_padding + 12]; // all that the verifier thinks possible
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
 
 // packet is what is known of a packet; offsets and sizes are in bytes.
 struct packet {
@@ -383,8 +262,8 @@ inline struct leg *onward(const struct leg *l, __u16 family)
 	return map_lookup(&legs, &k);
 }
 
-// number gives a message of ChannelData another channel.
-inline int number(struct __sk_buff *skb, struct packet *p, __be16 channel)
+// renumber gives a message of ChannelData another channel.
+inline int renumber(struct __sk_buff *skb, struct packet *p, __be16 channel)
 {
 	return !store_bytes(skb, p->udp + udp_header, &channel, sizeof(channel), 0);
 }
@@ -449,7 +328,7 @@ int forward(struct __sk_buff *skb)
 		sum += via->ports_sum;
 		addresses += via->addresses_sum;
 	}
-	if (via ? !number(skb, &p, last->channel) : last->to_client ? !cover(skb, &p, last->channel, &sum) : !uncover(skb, &p, &sum))
+	if (via ? !renumber(skb, &p, last->channel) : last->to_client ? !cover(skb, &p, last->channel, &sum) : !uncover(skb, &p, &sum))
 		return drop;
 	__u64 length = (__u64)htons(size) + (__u16)~htons(p.size + udp_header);
 	__u32 check = p.udp + __builtin_offsetof(struct udphdr, check);
