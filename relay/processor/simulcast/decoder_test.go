@@ -40,10 +40,27 @@ func ffmpeg(t *testing.T, args ...string) []byte {
 	return out
 }
 
-// picture is a moving one of a size, of so many frames at 30 a second.
-func picture(size string, frames int) []string {
-	return []string{"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%s:rate=30", size), "-frames:v", fmt.Sprint(frames), "-pix_fmt", "yuv420p"}
+// encode encodes a moving picture of so many frames, at 30 a second, in some sizes.
+func encode(t *testing.T, frames int, sizes []string, args ...string) (files [][]byte) {
+	t.Helper()
+	dir := t.TempDir()
+	all := []string{"-f", "lavfi", "-i", "testsrc2=size=256x192:rate=30"}
+	for _, size := range sizes {
+		all = append(all, "-frames:v", fmt.Sprint(frames), "-pix_fmt", "yuv420p", "-s", size)
+		all = append(append(all, args...), filepath.Join(dir, size))
+	}
+	ffmpeg(t, all...)
+	for _, size := range sizes {
+		file, err := os.ReadFile(filepath.Join(dir, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
 }
+
+var sizes = []string{"64x48", "128x96", "256x192"}
 
 // ivf returns the frames of an IVF file.
 func ivf(t *testing.T, file []byte) (frames [][]byte) {
@@ -165,10 +182,9 @@ func TestTenSwitchesOfVP8Decode(t *testing.T) {
 	t.Parallel()
 	const frames = 160
 	var layers [][][]sent
-	for i, size := range []string{"64x48", "128x96", "256x192"} {
-		args := append(picture(size, frames), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "200k", "-g", "10", "-f", "ivf", "-")
+	for i, file := range encode(t, frames, sizes, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "200k", "-g", "10", "-f", "ivf") {
 		payloader := &codecs.VP8Payloader{EnablePictureID: true}
-		layers = append(layers, layer(payloader, uint16(i*30000), uint32(i)*1<<31, ivf(t, ffmpeg(t, args...))))
+		layers = append(layers, layer(payloader, uint16(i*30000), uint32(i)*1<<31, ivf(t, file)))
 	}
 	packets, stats := through(t, simulcast.VP8, layers, tenSwitches)
 	if stats.Switches != 10 {
@@ -201,11 +217,10 @@ func TestTenSwitchesOfH264Decode(t *testing.T) {
 	t.Parallel()
 	const frames = 160
 	var layers [][][]sent
-	for i, size := range []string{"64x48", "128x96", "256x192"} {
-		args := append(picture(size, frames), "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline",
-			"-b:v", "200k", "-g", "10", "-x264-params", "aud=1:repeat-headers=1", "-f", "h264", "-")
+	for i, file := range encode(t, frames, sizes, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline",
+		"-b:v", "200k", "-g", "10", "-x264-params", "aud=1:repeat-headers=1", "-f", "h264") {
 		// Access unit delimiters divide the frames.
-		units := bytes.Split(ffmpeg(t, args...), []byte{0, 0, 0, 1, 9})
+		units := bytes.Split(file, []byte{0, 0, 0, 1, 9})
 		var accessUnits [][]byte
 		for _, u := range units[1:] {
 			_, rest, ok := bytes.Cut(u, []byte{0, 0}) // behind the delimiter
@@ -246,11 +261,10 @@ func TestTenSwitchesOfH264Decode(t *testing.T) {
 func TestDroppedTemporalLayersChangeNoPicture(t *testing.T) {
 	t.Parallel()
 	const frames = 64
-	args := append(picture("160x120", frames), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k", "-g", "1000",
+	encoded := ivf(t, encode(t, frames, []string{"160x120"}, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k", "-g", "1000",
 		"-error-resilient", "1", "-ts-parameters",
 		"ts_number_layers=3:ts_target_bitrate=120,210,300:ts_rate_decimator=4,2,1:ts_periodicity=4:ts_layer_id=0,2,1,2:ts_layering_mode=3",
-		"-f", "ivf", "-")
-	encoded := ivf(t, ffmpeg(t, args...))
+		"-f", "ivf")[0])
 	all := decode(t, "all.ivf", toIVF(encoded))
 	tids := []uint8{0, 2, 1, 2}
 	payloader := &codecs.VP8Payloader{EnablePictureID: true}
