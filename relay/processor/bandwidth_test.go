@@ -149,7 +149,7 @@ func (w *watcher) take(one arriving) {
 // real too; time and the link are simulated, with the estimate of the bandwidth made from
 // transport-wide feedback as a client sends it.
 func TestLayersFollowTheLinkAndDecode(t *testing.T) {
-	layers := [][][]byte{encodedLayer(t, "160x90", "80k"), encodedLayer(t, "320x180", "250k"), encodedLayer(t, "640x360", "800k")}
+	layers := [][][]byte{encodedLayer(t, "160x90", "80k"), encodedLayer(t, "320x180", "400k"), encodedLayer(t, "640x360", "1500k")}
 	rids, payloaders := "qhf", [3]codecs.VP8Payloader{{EnablePictureID: true}, {EnablePictureID: true}, {EnablePictureID: true}}
 	m := newManual(t, nil, nil)
 	bob := m.enter("c", "bob", "m", addr(2))
@@ -170,7 +170,7 @@ func TestLayersFollowTheLinkAndDecode(t *testing.T) {
 	frame, begun := 0, m.at
 	// Senders pace what they send, at 2.5 times of the bitrate.
 	var paced [3][][]byte
-	bitrates := [3]int{80e3, 250e3, 800e3}
+	bitrates := [3]int{80e3, 400e3, 1500e3}
 	second := func() {
 		for end := m.at.Add(time.Second); m.at.Before(end); {
 			for ; m.at.Sub(begun) >= time.Duration(frame)*time.Second/framesPerSecond; frame++ {

@@ -81,6 +81,7 @@ func (m *manual) pass(d time.Duration) {
 		m.at = m.at.Add(tick)
 		m.now = m.at
 		m.forward()
+		m.pace()
 		m.tick()
 		m.batch.Flush()
 	}

@@ -44,7 +44,8 @@
 // What a receiver asks for again comes in a stream of retransmissions (RFC 4588), from a
 // memory that all receivers of a stream share; an m-line without that has no NACK. Key
 // frames are asked for at most twice a second. Of simulcast each receiver gets the layer
-// that its bandwidth can carry (packages estimate and simulcast).
+// that its bandwidth can carry (packages estimate and simulcast), and bursts of video are
+// spread over the time that its path needs for them (pacer).
 //
 // # What it costs
 //
@@ -63,9 +64,9 @@
 // # What it does not do
 //
 // It does not transcode for one stream: a receiver without the sender's codec gets
-// nothing of it on a slot (counted as DropCodec), but hears it in the mix. It paces
-// nothing: a burst, such as a large key frame, goes on as it came. It gives publishers no
-// REMB, only transport-wide feedback. There are no spatial layers of SVC, no data
+// nothing of it on a slot (counted as DropCodec), but hears it in the mix. The mix is made
+// in the worker's goroutine, so that many mixes of Opus want more sockets. It gives
+// publishers no REMB, only transport-wide feedback. There are no spatial layers of SVC, no data
 // channels, no ICE over TCP (a TURN relay in front turns that into UDP), and no state
 // that outlives the process.
 //

@@ -105,6 +105,7 @@ type leg struct {
 	arrivals  *estimate.Recorder
 	rtt       time.Duration
 	probing   probing
+	pacer     pacer
 	allocated time.Time
 }
 

@@ -91,6 +91,7 @@ func BenchmarkMeeting(b *testing.B) {
 				m.receive(arrived[i].To, arrived[i].Data)
 			}
 			m.forward()
+			m.pace()
 			m.batch.Flush()
 		}
 		m.tick()
@@ -138,6 +139,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 		m.receive(clients[0].at, voices[k])
 		m.receive(clients[0].at, images[k])
 		m.forward()
+		m.pace() // what waits goes through the memory of what has gone
 		m.batch.Flush()
 		k++
 	}
@@ -151,7 +153,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(200, round); n != 0 {
 		t.Errorf("%v allocations for two packets", n)
 	}
-	if got := m.stats.PacketsOut - before; got < 200*6 {
+	if got := m.stats.PacketsOut - before; got < 200*6-30 { // some wait for their time
 		t.Errorf("%d packets went out, wanted two to each of three others in each of 200 rounds", got)
 	}
 }

@@ -23,8 +23,8 @@ type Processor struct {
 	ran         atomic.Bool
 }
 
-// New checks cfg and makes a Processor, which does nothing before Run. After an error the
-// sockets are the caller's still; otherwise Run closes them.
+// New checks cfg and makes a Processor, which does nothing before Run. Run closes the
+// sockets; after an error some of them may be closed already, and the caller closes all.
 func New(cfg Config) (*Processor, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err

@@ -44,6 +44,17 @@ func (l *leg) share() {
 	}
 	// A layer is gone up to with headroom, and its bitrate is not the same all the time.
 	l.estimate.Want((fixed + want) * 5 / 4)
+	if l.measured {
+		streams := fixed
+		for i, s := range slots {
+			for k, y := range s.track.layers {
+				if s.stream != nil && (y.id == s.stream.Selected() || y.id == s.stream.Current()) {
+					streams += demands[i].Layers[k].Bitrate
+				}
+			}
+		}
+		l.pacer.set(l.estimate.Bitrate(w.now), streams)
+	}
 	if len(demands) == 0 {
 		return
 	}

@@ -155,7 +155,9 @@ func (s *slot) put(y *layer, p *packet) {
 	}
 	n.Patch(p.payload)
 	s.level = p.level
-	if !s.send(s.ssrc, s.codec.PayloadType, p.padding, p.marker, n.Seq, n.Timestamp, p.payload, p.leveled, false) {
+	if s.kind != KindAudio && !l.pacer.passes(len(p.payload)+l.overhead+mostHeader, w.now) {
+		l.hold(s, p, n)
+	} else if !s.send(s.ssrc, s.codec.PayloadType, p.padding, p.marker, n.Seq, n.Timestamp, p.payload, p.leveled, false) {
 		return
 	}
 	if s.history != nil && y.memory != nil {

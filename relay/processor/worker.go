@@ -30,6 +30,8 @@ type worker struct {
 	byAddr  map[netip.AddrPort]*leg
 	// pending are handshakes from addresses that are nobody's yet.
 	pending map[netip.AddrPort]*association
+	// paced are the legs for which packets wait.
+	paced []*leg
 	// busy are the layers that have packets in this round.
 	busy    []*layer
 	stats   Stats
@@ -50,6 +52,9 @@ type worker struct {
 
 // tick is how often the worker looks at its clocks.
 const tick = 10 * time.Millisecond
+
+// paceTick is how often it looks while packets wait to be sent.
+const paceTick = 2 * time.Millisecond
 
 func newWorker(p *Processor, port port, public []netip.AddrPort) *worker {
 	return &worker{
@@ -110,12 +115,17 @@ func (w *worker) run(ctx context.Context) {
 		close(woken)
 	})
 	for ctx.Err() == nil {
-		arrived := w.port.Receive(tick)
+		wait := tick
+		if len(w.paced) > 0 {
+			wait = paceTick
+		}
+		arrived := w.port.Receive(wait)
 		w.now = w.p.cfg.Now()
 		for i := range arrived {
 			w.receive(arrived[i].To, arrived[i].Data)
 		}
 		w.forward()
+		w.pace()
 		w.serve()
 		if w.now.Sub(w.ticked) >= tick {
 			w.ticked = w.now
