@@ -92,7 +92,7 @@ func (r *reception) packet(f media.Format, p *rtp.Packet, arrived time.Time) {
 	}
 	before := s.intact
 	s.add(p, verdict, arrived)
-	news := r.note(s, origins)
+	news := r.note(s, origins) || verdict == media.Mixed && s.mixed%wakeEvery == 1
 	if !r.last.IsZero() {
 		r.gap = max(r.gap, arrived.Sub(r.last))
 	}

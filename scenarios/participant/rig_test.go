@@ -13,6 +13,7 @@ import (
 
 	"github.com/callpath/callpath/relay/negotiation"
 	"github.com/callpath/callpath/scenarios/language"
+	"github.com/callpath/callpath/scenarios/participant/endpoint"
 	internet "github.com/callpath/callpath/scenarios/participant/internal/rig"
 	"github.com/callpath/callpath/scenarios/result"
 	"github.com/callpath/callpath/signaling"
@@ -23,25 +24,31 @@ type rig struct {
 	*internet.Rig
 	t *testing.T
 
+	processor *mediaProcessor
+
 	mu    sync.Mutex
 	steps []result.Step
+	told  []signaling.Notification
 }
 
 // newRig starts everything; it ends with the test.
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{Rig: internet.New(t), t: t}
+	r.processor = newMediaProcessor(r)
 	controller, err := signaling.NewController(signaling.Config{
 		Users: []signaling.User{
 			{ID: "alice", Client: "acs", Secret: "secret of alice"},
 			{ID: "bob", Client: "teams", Secret: "secret of bob"},
 		},
-		TURN:   r.ICEServers,
-		Region: "test",
+		TURN:       r.ICEServers,
+		Region:     "test",
+		Processors: map[string]signaling.MediaProcessor{"test": r.processor},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.processor.tell(controller)
 	t.Cleanup(func() {
 		if err := controller.Close(); err != nil {
 			t.Errorf("close controller: %v", err)
@@ -105,7 +112,13 @@ func (r *rig) join(ctx context.Context, name string, spec language.Participant) 
 			defer r.mu.Unlock()
 			r.steps = append(r.steps, s)
 		},
-		Log: log,
+		OnNotification: func(n signaling.Notification) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.told = append(r.told, n)
+		},
+		Conference: endpoint.Conference{Audio: 1, Video: 2},
+		Log:        log,
 	})
 	if err != nil {
 		r.t.Fatal(err)
