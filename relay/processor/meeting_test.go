@@ -242,6 +242,9 @@ func TestMeetingLosesNothing(t *testing.T) {
 		}
 		video += uint16(pictures)
 	}
+	if worst > 100*time.Millisecond {
+		t.Skipf("the machine was too busy to send in time (late by %v), so that loss says nothing of the processor", worst)
+	}
 	// Slots are assigned with the first packets: of those some are for nobody yet.
 	want := uint64(participants-1) * (uint64(rounds-5)*uint64(participants) + uint64(senders)*uint64(video-15))
 	until(t, "most packets have come", func() bool {
@@ -260,7 +263,7 @@ func TestMeetingLosesNothing(t *testing.T) {
 	n := s.Stats()
 	t.Logf("%d participants, %d with video, %d rounds: %d packets in, %d out, %d received, %d lost, %d unsent; the pacing was late by at most %v",
 		participants, senders, rounds, n.PacketsIn-before.PacketsIn, n.PacketsOut-before.PacketsOut, received, lost, n.Unsent, worst)
-	if lost > 0 && n.Unsent == 0 && os.Getenv("CALLPATH_MEETING") == "" {
+	if lost > 0 {
 		t.Errorf("%d of %d packets were lost", lost, received)
 	}
 	if sent := uint64(participants*rounds) + uint64(senders)*uint64(video); n.PacketsIn-before.PacketsIn != sent {
