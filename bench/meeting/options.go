@@ -110,18 +110,15 @@ type Progress struct {
 
 // Live are the figures of a second.
 type Live struct {
-	At                       time.Time     `json:"at"`
-	Participants             int           `json:"participants"`
-	Sent, Received, Lost     uint64        `json:"-"`
-	SentRate                 float64       `json:"sent_per_second"`
-	ReceivedRate             float64       `json:"received_per_second"`
-	Loss                     float64       `json:"loss"`
-	LatencyP50, LatencyP99   time.Duration `json:"-"`
-	Latency99                time.Duration `json:"latency_p99"`
-	PacingP99                time.Duration `json:"pacing_p99"`
-	GeneratorCPU             float64       `json:"-"`
-	Server                   time.Duration `json:"-"`
-	elapsed                  time.Duration
+	// At is the second's end, since the measurement began.
+	At time.Duration `json:"at"`
+	// Sent and Received are in packets per second.
+	Sent     float64 `json:"sent"`
+	Received float64 `json:"received"`
+	// Loss is of the packets expected, 0 to 1.
+	Loss    float64       `json:"loss"`
+	Latency time.Duration `json:"latency_p99"`
+	Pacing  time.Duration `json:"pacing_p99"`
 }
 
 // The bounds of a load.

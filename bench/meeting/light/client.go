@@ -12,6 +12,8 @@ import (
 
 	"github.com/pion/dtls/v3"
 
+	"github.com/callpath/callpath/bench/meeting/filler"
+	"github.com/callpath/callpath/bench/meeting/tally"
 	"github.com/callpath/callpath/bench/udp"
 	"github.com/callpath/callpath/relay/forward/srtp"
 )
@@ -47,13 +49,6 @@ var clientTable = [...][wasEnded + 1]clientState{
 	over:        {over, over, over, over},
 }
 
-// Times are when a client got how far; zero before.
-type Times struct {
-	// Answered is when ICE began, Selected when it had a path, Keyed when DTLS was
-	// complete, FirstMedia when the first media packet came.
-	Answered, Selected, Keyed, FirstMedia time.Time
-}
-
 // Client is one participant. Its methods may be called from any goroutine, Connect once.
 type Client struct {
 	engine *Engine
@@ -74,7 +69,7 @@ type Client struct {
 	running sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
-	times Times
+	times tally.Times
 	err   error // why it is over
 
 	// What follows belongs to the engine's goroutine.
@@ -137,7 +132,7 @@ func (c *Client) enter() error {
 func (c *Client) Offer() string { return c.offer }
 
 // Times says how far the client is.
-func (c *Client) Times() Times {
+func (c *Client) Times() tally.Times {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.times
@@ -264,7 +259,7 @@ func (c *Client) keyed(k keying) {
 	c.nextReport = now + int64(reportEvery)
 	phase := func(period int64) int64 { return now + int64(c.engine.random.Float64()*float64(period)) }
 	if c.media.Audio {
-		c.engine.due.push(event{due: phase(int64(voiceEvery)), kind: dueAudio, client: c})
+		c.engine.due.push(event{due: phase(int64(filler.VoiceEvery)), kind: dueAudio, client: c})
 	}
 	if c.media.Video {
 		c.engine.due.push(event{due: phase(c.pictureEvery()), kind: dueVideo, client: c})
@@ -285,12 +280,12 @@ func (c *Client) act(e event) (again int64) {
 		} else {
 			c.engine.tally.Unsent++
 		}
-		return e.due + int64(voiceEvery)
+		return e.due + int64(filler.VoiceEvery)
 	default:
 		if c.engine.now-e.due < int64(abandon) {
 			c.picture(e.due)
 		} else {
-			c.engine.tally.Unsent += uint64(c.packets(false))
+			c.engine.tally.Unsent += uint64(filler.Packets(c.pictureBytes(false)))
 		}
 		return e.due + c.pictureEvery()
 	}

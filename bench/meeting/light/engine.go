@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/callpath/callpath/bench/meeting/filler"
 	"github.com/callpath/callpath/bench/meeting/tally"
 	"github.com/callpath/callpath/bench/udp"
 )
@@ -55,8 +56,8 @@ func (c Config) complete() (Config, error) {
 	switch {
 	case !c.Local.Unmap().Is4():
 		return c, fmt.Errorf("light: Config.Local is %v; wanted an IPv4 address", c.Local)
-	case c.Bitrate < 8*c.Frames*(tally.StampSize+largestHead) || c.Bitrate > 1_000_000_000:
-		return c, fmt.Errorf("light: Config.Bitrate is %d; wanted %d to 1000000000", c.Bitrate, 8*c.Frames*(tally.StampSize+largestHead))
+	case c.Bitrate < 8*c.Frames*(filler.Least) || c.Bitrate > 1_000_000_000:
+		return c, fmt.Errorf("light: Config.Bitrate is %d; wanted %d to 1000000000", c.Bitrate, 8*c.Frames*(filler.Least))
 	case c.Frames < 1 || c.Frames > 120:
 		return c, fmt.Errorf("light: Config.Frames is %d; wanted 1 to 120", c.Frames)
 	case !(c.Share > 0 && c.Share <= 1):

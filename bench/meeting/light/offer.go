@@ -42,7 +42,7 @@ func offer(m Media, c credentials, fingerprint string, s sources) string {
 	line("a=ice-ufrag:%s", c.ufrag)
 	line("a=ice-pwd:%s", c.pwd)
 	line("a=fingerprint:%s", fingerprint)
-	line("a=setup:active")
+	line("a=setup:actpass")
 	mid := 0
 	begin := func(kind, types, direction string) {
 		line("m=%s 9 UDP/TLS/RTP/SAVPF %s", kind, types)

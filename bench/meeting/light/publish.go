@@ -4,20 +4,11 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/callpath/callpath/bench/meeting/filler"
 	"github.com/callpath/callpath/bench/meeting/tally"
 )
 
-// What is sent: 32 kbit/s of voice, and pictures in packets that fit through any path.
 const (
-	voiceEvery   = 20 * time.Millisecond
-	voiceClock   = 48000
-	voiceSize    = 80
-	videoClock   = 90000
-	pictureSize  = 1100 // of a packet's payload, at most
-	descriptor   = 4    // RFC 7741, section 4.2, with a picture id of 15 bits
-	keyHeader    = 10   // section 4.3, and the start code and size of a key frame
-	largestHead  = descriptor + keyHeader
-	keyTimes     = 3 // a key frame is so much larger
 	rtpHeader    = 12
 	levelElement = 8 // header extension with one level, padded
 	// remembered is how many packets of video can be sent again: several seconds.
@@ -66,13 +57,13 @@ func (c *Client) voice(due int64) {
 	if c.voiceBegun == 0 {
 		c.voiceBegun = due
 	}
-	c.voiceLast = c.voiceTime + uint32((due-c.voiceBegun)/int64(voiceEvery))*uint32(voiceClock*voiceEvery/time.Second)
+	c.voiceLast = c.voiceTime + uint32((due-c.voiceBegun)/int64(filler.VoiceEvery))*uint32(filler.VoiceClock*filler.VoiceEvery/time.Second)
 	b := c.engine.memory[:rtpHeader+levelElement]
 	header(b, typeOpus, c.voiceSeq, c.voiceLast, c.ssrc.audio)
 	b[0] |= 0x10
-	copy(b[rtpHeader:], []byte{0xbe, 0xde, 0, 1, extensionLevel << 4, c.level(due), 0, 0})
+	copy(b[rtpHeader:], []byte{0xbe, 0xde, 0, 1, extensionLevel << 4, filler.Level(due, c.sender), 0, 0})
 	c.voiceSeq++
-	payload := c.engine.memory[len(b) : len(b)+voiceSize]
+	payload := c.engine.memory[len(b) : len(b)+filler.VoiceSize]
 	tally.Stamp{Due: due, Sender: c.sender}.Put(payload)
 	sealed, err := c.sealer.RTP(b, payload)
 	if err != nil || c.socket.Send(sealed) != nil {
@@ -80,31 +71,16 @@ func (c *Client) voice(due int64) {
 		return
 	}
 	c.voicePackets++
-	c.voiceBytes += voiceSize
-	c.engine.tally.Sending(time.Duration(time.Now().UnixNano()-due), voiceSize)
-}
-
-// level is the audio level (RFC 6464): one of eight senders speaks, for three seconds.
-func (c *Client) level(now int64) byte {
-	const turn = int64(3 * time.Second)
-	if (now/turn+int64(c.sender))%8 == 0 {
-		return 0x80 | 25 // with the bit for voice, −25 dBov
-	}
-	return 70
+	c.voiceBytes += filler.VoiceSize
+	c.engine.tally.Sending(time.Duration(time.Now().UnixNano()-due), filler.VoiceSize)
 }
 
 // pictureEvery is between two pictures.
 func (c *Client) pictureEvery() int64 { return int64(time.Second) / int64(c.engine.cfg.Frames) }
 
-// packets is how many packets a picture has, and pictureBytes how many bytes.
-func (c *Client) packets(key bool) int { return (c.pictureBytes(key) + pictureSize - 1) / pictureSize }
-
+// pictureBytes is how many bytes a picture has.
 func (c *Client) pictureBytes(key bool) int {
-	n := c.engine.cfg.Bitrate / 8 / c.engine.cfg.Frames
-	if key {
-		n *= keyTimes
-	}
-	return max(n, largestHead+tally.StampSize)
+	return filler.Bytes(c.engine.cfg.Bitrate, c.engine.cfg.Frames, key)
 }
 
 // picture sends a picture, all of its packets at once.
@@ -115,8 +91,9 @@ func (c *Client) picture(due int64) {
 	}
 	key := c.wantKey
 	c.wantKey = false
-	c.videoLast = c.videoTime + uint32(float64(due-c.videoBegun)*videoClock/float64(time.Second))
-	count, left := c.packets(key), c.pictureBytes(key)
+	c.videoLast = c.videoTime + uint32(float64(due-c.videoBegun)*filler.VideoClock/float64(time.Second))
+	left := c.pictureBytes(key)
+	count := filler.Packets(left)
 	flushed := 0
 	for i := range count {
 		p := videoPacket{
@@ -163,22 +140,9 @@ func (c *Client) add(p videoPacket) {
 	e.outbox.Append(sealed)
 }
 
-// fill makes the payload of a packet: descriptor, frame header, and what stands for the
-// rest.
+// fill makes the payload of a packet.
 func (c *Client) fill(payload []byte, p videoPacket) {
-	payload[0] = 0x80 // an extension follows
-	if p.first {
-		payload[0] |= 0x10 // a partition begins
-	}
-	payload[1] = 0x80 // with a picture id
-	payload[2], payload[3] = 0x80|byte(p.picture>>8), byte(p.picture)
-	switch {
-	case p.first && p.key:
-		copy(payload[descriptor:], []byte{0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01})
-	default:
-		payload[descriptor] = 0x11
-	}
-	tally.Stamp{Due: p.due, Sender: c.sender}.Put(payload)
+	filler.Picture{Stamp: tally.Stamp{Due: p.due, Sender: c.sender}, ID: p.picture, First: p.first, Key: p.key}.Fill(payload)
 }
 
 // again sends a packet of video again, in the stream of retransmissions (RFC 4588).

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"github.com/callpath/callpath/bench/meeting/filler"
 	"github.com/callpath/callpath/relay/reception"
 )
 
@@ -32,13 +33,13 @@ func (c *Client) report(now time.Time) {
 	}
 	if c.voicePackets > 0 {
 		c.tell(c.ssrc.audio, &rtcp.SenderReport{
-			SSRC: c.ssrc.audio, NTPTime: reception.NTP(now), RTPTime: timestamp(c.voiceTime, c.voiceBegun, now, voiceClock),
+			SSRC: c.ssrc.audio, NTPTime: reception.NTP(now), RTPTime: timestamp(c.voiceTime, c.voiceBegun, now, filler.VoiceClock),
 			PacketCount: c.voicePackets, OctetCount: c.voiceBytes, Reports: take(),
 		})
 	}
 	if c.videoPackets > 0 {
 		c.tell(c.ssrc.video, &rtcp.SenderReport{
-			SSRC: c.ssrc.video, NTPTime: reception.NTP(now), RTPTime: timestamp(c.videoTime, c.videoBegun, now, videoClock),
+			SSRC: c.ssrc.video, NTPTime: reception.NTP(now), RTPTime: timestamp(c.videoTime, c.videoBegun, now, filler.VideoClock),
 			PacketCount: c.videoPackets, OctetCount: c.videoBytes, Reports: take(),
 		})
 	}

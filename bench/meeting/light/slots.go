@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/callpath/callpath/bench/meeting/filler"
 	"github.com/callpath/callpath/bench/meeting/tally"
 )
 
@@ -44,9 +45,9 @@ func (s *subscriber) expect(lines []slotLine) {
 
 func clockOf(audio bool) uint32 {
 	if audio {
-		return voiceClock
+		return filler.VoiceClock
 	}
-	return videoClock
+	return filler.VideoClock
 }
 
 // rtp takes an SRTP packet.
