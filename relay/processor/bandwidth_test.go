@@ -149,6 +149,7 @@ func (w *watcher) take(one arriving) {
 // real too; time and the link are simulated, with the estimate of the bandwidth made from
 // transport-wide feedback as a client sends it.
 func TestLayersFollowTheLinkAndDecode(t *testing.T) {
+	t.Parallel()
 	layers := [][][]byte{encodedLayer(t, "160x90", "80k"), encodedLayer(t, "320x180", "400k"), encodedLayer(t, "640x360", "1500k")}
 	rids, payloaders := "qhf", [3]codecs.VP8Payloader{{EnablePictureID: true}, {EnablePictureID: true}, {EnablePictureID: true}}
 	m := newManual(t, nil, nil)

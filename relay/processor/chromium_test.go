@@ -58,6 +58,7 @@ type pageReport struct {
 // Two pages of Chromium see and hear each other, with each profile.
 func TestChromiumNegotiatesEachProfile(t *testing.T) {
 	chromium := program(t, "chromium")
+	t.Parallel()
 	for _, profile := range []srtp.Profile{srtp.AES128CMHMACSHA180, srtp.AEADAES128GCM, srtp.AEADAES256GCM} {
 		t.Run(profile.String(), func(t *testing.T) {
 			s := serve(t, func(c *processor.Config) { c.Profiles = []srtp.Profile{profile} })

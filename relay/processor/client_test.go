@@ -239,3 +239,12 @@ func (c *client) got() (media [][]byte, control [][]byte) {
 func addr(n int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(n)}), uint16(10000+n))
 }
+
+// picture is a packet of VP8 in the middle of a frame, of so many bytes.
+func picture(size int) []byte {
+	b := make([]byte, size)
+	b[0], b[1], b[2] = 0x90, 0x80, 0x01 // descriptor with a picture id of 7 bits
+	b[3] = 0x10                         // a key frame, so that anybody can begin
+	b[6], b[7], b[8] = 0x9d, 0x01, 0x2a
+	return b
+}

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -57,6 +58,7 @@ func (c *conference) join(j Join, offer *description.Offer) (string, error) {
 	if l != nil {
 		l.mix = j.Mix
 		answer, err := l.answer(offer)
+		l.describe(j.Offer, answer, err)
 		c.changed = true
 		return answer, err
 	}
@@ -95,13 +97,10 @@ func (c *conference) newLeg(j Join, offer *description.Offer) (*leg, string, err
 		l.recorder = w.p.cfg.Recorder(c.name, j.Participant)
 	}
 	answer, err := l.answer(offer)
+	l.describe(j.Offer, answer, err)
 	if err != nil {
 		l.remove()
 		return nil, "", err
-	}
-	if l.recorder != nil {
-		l.recorder.Description(false, "offer", j.Offer)
-		l.recorder.Description(true, "answer", answer)
 	}
 	if l.latching {
 		w.latches.add(l, offer.Fingerprints)
@@ -113,7 +112,7 @@ func (c *conference) newLeg(j Join, offer *description.Offer) (*leg, string, err
 func (w *worker) number() (uint32, error) {
 	for range 8 {
 		var b [4]byte
-		if _, err := w.p.cfg.Rand.Read(b[:]); err != nil {
+		if _, err := io.ReadFull(w.p.cfg.Rand, b[:]); err != nil {
 			return 0, fmt.Errorf("random number: %w", err)
 		}
 		if n := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]); n != 0 {

@@ -163,6 +163,14 @@ func (l *leg) answer(offer *description.Offer) (string, error) {
 	return offer.Answer(a), nil
 }
 
+// describe shows what was agreed on to the leg's recorder.
+func (l *leg) describe(offer, answer string, err error) {
+	if l.recorder != nil && err == nil {
+		l.recorder.Description(false, "offer", offer)
+		l.recorder.Description(true, "answer", answer)
+	}
+}
+
 func (l *leg) forget(ufrag string) {
 	delete(l.passwords, ufrag)
 	delete(l.w.byUfrag, ufrag)

@@ -13,15 +13,6 @@ import (
 	"github.com/callpath/callpath/relay/forward"
 )
 
-// picture is a packet of VP8 in the middle of a frame, of so many bytes.
-func picture(size int) []byte {
-	b := make([]byte, size)
-	b[0], b[1], b[2] = 0x90, 0x80, 0x01 // descriptor with a picture id of 7 bits
-	b[3] = 0x10                         // a key frame, so that anybody can begin
-	b[6], b[7], b[8] = 0x9d, 0x01, 0x2a
-	return b
-}
-
 // threadTime is how long this thread has been on a processor.
 func threadTime(b *testing.B) time.Duration {
 	var t unix.Timespec

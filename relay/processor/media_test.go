@@ -114,6 +114,7 @@ func TestWhatDoesNotBelongIsDroppedAndCounted(t *testing.T) {
 		{DropGarbage, func() { send([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1}) }}, // half a record
 		{DropGarbage, func() { send([]byte{22, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}) }},       // TLS
 		{DropSTUN, func() { send([]byte{0, 1, 0, 0}) }},
+		{DropSTUN, func() { m.receive(addr(9), []byte{0, 0x11, 0, 0}) }}, // a stranger's keepalive
 		{DropSTUN, func() { m.receive(addr(9), alice.stunCheck("nobody's", "a password of nobody at all")) }},
 		{DropStranger, func() { m.receive(addr(9), slices.Clone(good)) }},
 		{DropStranger, func() { m.receive(addr(9), []byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}) }},

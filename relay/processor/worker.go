@@ -186,8 +186,12 @@ func (w *worker) receive(from netip.AddrPort, datagram []byte) {
 	}
 }
 
-// check takes a STUN message.
+// check takes a STUN message. Indications are keepalives of the peer's NAT (RFC 8445,
+// section 11), and say nothing.
 func (w *worker) check(from netip.AddrPort, datagram []byte) {
+	if len(datagram) > 1 && datagram[0] == 0 && datagram[1] == 0x11 && w.byAddr[from] != nil {
+		return
+	}
 	if err := w.request.Read(datagram); err != nil {
 		w.drop(DropSTUN)
 		return
