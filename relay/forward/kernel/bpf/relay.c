@@ -53,12 +53,31 @@ inline int pay(__u32 number, __u32 bytes)
 	return 0;
 }
 
+// parse_udp reads the UDP header, whose length must be the one that IP has told:
+// what is longer or shorter is not sound. Frames may be longer than that, as short
+// ones are padded.
+inline int parse_udp(struct __sk_buff *skb, const struct udphdr *udp, struct packet *p)
+{
+	if (ntohs(udp->len) != p->size || p->size < udp_header || p->udp + p->size > skb->len)
+		return 0;
+	if (p->key.family == ipv6 && !udp->check)
+		return 0;
+	p->size -= udp_header;
+	if (p->size >= max_datagram)
+		return 0;
+	p->key.source_port = udp->source;
+	p->key.destination_port = udp->dest;
+	return 1;
+}
+
 // parse_ipv4 reads an IPv4 header without options, of a whole datagram of UDP. The
 // kernel has not checked it yet.
-inline int parse_ipv4(struct __sk_buff *skb, void *data, void *end, struct packet *p)
+inline int parse_ipv4(struct __sk_buff *skb, struct packet *p)
 {
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct iphdr *ip = data + ETH_HLEN;
-	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
+	struct udphdr *udp = (void *)(ip + 1);
+	if ((void *)(udp + 1) > end || ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
 	    ip->frag_off & ~htons(dont_fragment) || ip->ttl < 2)
 		return 0;
 	__u32 sum = 0;
@@ -75,40 +94,23 @@ inline int parse_ipv4(struct __sk_buff *skb, void *data, void *end, struct packe
 	p->key.destination.words[0] = ip->daddr;
 	p->udp = ETH_HLEN + sizeof(*ip);
 	p->size = ntohs(ip->tot_len) - sizeof(*ip);
-	return 1;
+	return parse_udp(skb, udp, p);
 }
 
 // parse_ipv6 reads an IPv6 header that is followed by UDP.
-inline int parse_ipv6(struct __sk_buff *skb, void *data, void *end, struct packet *p)
+inline int parse_ipv6(struct __sk_buff *skb, struct packet *p)
 {
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct ipv6hdr *ip = data + ETH_HLEN;
-	if ((void *)(ip + 1) > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP || ip->hop_limit < 2)
+	struct udphdr *udp = (void *)(ip + 1);
+	if ((void *)(udp + 1) > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP || ip->hop_limit < 2)
 		return 0;
 	p->key.family = ipv6;
 	p->key.source = *(struct address *)&ip->saddr;
 	p->key.destination = *(struct address *)&ip->daddr;
 	p->udp = ETH_HLEN + sizeof(*ip);
 	p->size = ntohs(ip->payload_len);
-	return 1;
-}
-
-// parse_udp reads the UDP header, whose length must be the one that IP has told:
-// what is longer or shorter is not sound. Frames may be longer than that, as short
-// ones are padded.
-inline int parse_udp(struct __sk_buff *skb, void *data, void *end, struct packet *p)
-{
-	struct udphdr *udp = data + p->udp;
-	if ((void *)(udp + 1) > end || ntohs(udp->len) != p->size || p->size < udp_header ||
-	    p->udp + p->size > skb->len)
-		return 0;
-	if (p->key.family == ipv6 && !udp->check)
-		return 0;
-	p->size -= udp_header;
-	if (p->size >= max_datagram)
-		return 0;
-	p->key.source_port = udp->source;
-	p->key.destination_port = udp->dest;
-	return 1;
+	return parse_udp(skb, udp, p);
 }
 
 // find returns the leg of a packet: that of its channel, if it may be ChannelData, or
@@ -185,12 +187,19 @@ inline int cover(struct __sk_buff *skb, struct packet *p, __be16 channel, __u64 
 	return !store_bytes(skb, p->udp + udp_header, s->bytes, size + channel_header, 0);
 }
 
+// write_udp does not write to the packet itself, as the others do: where the header is
+// differs, and without CAP_PERFMON the verifier takes no such pointer.
+inline int write_udp(struct __sk_buff *skb, const struct leg *l, __u32 offset, __u32 size)
+{
+	__be16 header[] = {l->source_port, l->destination_port, htons(size)};
+	return !store_bytes(skb, offset, header, sizeof(header), 0);
+}
+
 inline int write_ipv4(struct __sk_buff *skb, const struct leg *l, __u32 size)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct iphdr *ip = data + ETH_HLEN;
-	struct udphdr *udp = (void *)(ip + 1);
-	if ((void *)(udp + 1) > end)
+	if ((void *)(ip + 1) > end)
 		return 0;
 	// Of a packet that the relay sends itself (RFC 8656, section 14): the rest of
 	// the header, with DSCP and ECN, is the one that came.
@@ -209,9 +218,6 @@ inline int write_ipv4(struct __sk_buff *skb, const struct leg *l, __u32 size)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	ip->check = ~sum;
-	udp->source = l->source_port;
-	udp->dest = l->destination_port;
-	udp->len = htons(size);
 	return 1;
 }
 
@@ -219,8 +225,7 @@ inline int write_ipv6(struct __sk_buff *skb, const struct leg *l, __u32 size)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct ipv6hdr *ip = data + ETH_HLEN;
-	struct udphdr *udp = (void *)(ip + 1);
-	if ((void *)(udp + 1) > end)
+	if ((void *)(ip + 1) > end)
 		return 0;
 	// DSCP and ECN stay; the label is this flow's (RFC 8656, section 14).
 	*(__be32 *)ip = (*(__be32 *)ip & htons(0xfff0)) | l->flow_label;
@@ -228,9 +233,6 @@ inline int write_ipv6(struct __sk_buff *skb, const struct leg *l, __u32 size)
 	ip->hop_limit--;
 	*(struct address *)&ip->saddr = l->source;
 	*(struct address *)&ip->daddr = l->destination;
-	udp->source = l->source_port;
-	udp->dest = l->destination_port;
-	udp->len = htons(size);
 	return 1;
 }
 
@@ -271,21 +273,12 @@ inline int renumber(struct __sk_buff *skb, struct packet *p, __be16 channel)
 SEC("tcx/ingress")
 int forward(struct __sk_buff *skb)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct packet p = {};
 	// What several packets were merged into would have to be cut first.
 	if (skb->pkt_type != host || skb->vlan_present || skb->gso_size)
 		return next;
-	if (skb->protocol == htons(ETH_P_IP)) {
-		if (!parse_ipv4(skb, data, end, &p))
-			return next;
-	} else if (skb->protocol == htons(ETH_P_IPV6)) {
-		if (!parse_ipv6(skb, data, end, &p))
-			return next;
-	} else {
-		return next;
-	}
-	if (!parse_udp(skb, data, end, &p))
+	int sound = skb->protocol == htons(ETH_P_IP) ? parse_ipv4(skb, &p) : skb->protocol == htons(ETH_P_IPV6) && parse_ipv6(skb, &p);
+	if (!sound)
 		return next;
 	struct leg *l = find(skb, &p);
 	if (!l)
@@ -334,6 +327,8 @@ int forward(struct __sk_buff *skb)
 	__u32 check = p.udp + __builtin_offsetof(struct udphdr, check);
 	if (l4_csum_replace(skb, check, 0, fold(addresses + length), BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0) ||
 	    l4_csum_replace(skb, check, 0, fold(sum + length), BPF_F_MARK_MANGLED_0))
+		return drop;
+	if (!write_udp(skb, last, p.udp, size))
 		return drop;
 	if (p.key.family == ipv4 ? !write_ipv4(skb, last, size) : !write_ipv6(skb, last, size))
 		return drop;
