@@ -42,6 +42,16 @@ func (h *host) plain(t testing.TB) {
 	}
 }
 
+// capture opens a socket that gets each packet of the near host.
+func (h *host) capture(t testing.TB) (fd int) {
+	t.Helper()
+	ok(t, h.near.Do(func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0x0300) // ETH_P_ALL
+		return err
+	}))
+	return fd
+}
+
 // exchange sends payloads of some sizes both ways through the kernel alone: there is no
 // relay that has sockets.
 func exchange(t *testing.T, client, peer *net.UDPConn, e ends) {
@@ -72,13 +82,17 @@ func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr()
 // those that are in them already, and the kernel asks for neighbours by itself.
 func TestPacketsGoFromHostToHost(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		plain bool
-	}{{"checksums by the card", false}, {"checksums in the packets", true}} {
+		name           string
+		plain, watched bool
+	}{{"checksums by the card", false, false}, {"checksums in the packets", true, false}, {"packets that a capture holds too", false, true}} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost(t, Config{Interfaces: []string{"wire"}, Channels: 10})
 			if c.plain {
 				h.plain(t)
+			}
+			if c.watched {
+				fd := h.capture(t)
+				defer unix.Close(fd)
 			}
 			for _, e := range []ends{flow4, flow6} {
 				f, err := h.Bind(e.channel())
