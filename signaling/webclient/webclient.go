@@ -2,13 +2,14 @@
 // pictures, and a live panel beside them that shows what ICE, DTLS and SRTP have
 // negotiated. It is static files and their handler: all that the page knows comes
 // from the issuer of tokens (package identity, or another's), from the signaling
-// controller's API (package signaling) and from the browser's own getStats. It makes
-// calls of two, not meetings.
+// controller's API (package signaling) and from the browser's own getStats: for
+// calls of two, and for meetings and group calls with their lobby and chat.
 //
 // The page is plain ES modules without a framework and without a build step: what
 // stands in static is what browsers get. Start reading at static/main.js, which
 // wires the modules; then signin.js (how the page gets its tokens), call.js (one RTCPeerConnection and its negotiation) and
-// inspect.js (what getStats says, as the panel shows it).
+// inspect.js (what getStats says, as the panel shows it); for meetings, meeting.js (the
+// same for one with the media processor) and room.js (what is shown of it).
 //
 // What it follows: W3C WebRTC and its statistics, JSEP (RFC 9429), OpenID Connect
 // with PKCE (RFC 7636) and issuer identification (RFC 9207), token exchange
@@ -239,7 +240,7 @@ func (s *site) secure(h http.Header, host string) {
 		"require-trusted-types-for 'script'; trusted-types 'none'")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(self), microphone=(self), geolocation=(), display-capture=()")
+	h.Set("Permissions-Policy", "camera=(self), microphone=(self), geolocation=(), display-capture=(self)")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")

@@ -138,7 +138,7 @@ func TestThePolicyAllowsNothingInlineAndNothingForeign(t *testing.T) {
 				"require-trusted-types-for 'script'; trusted-types 'none'",
 			"Cross-Origin-Opener-Policy":   "same-origin",
 			"Cross-Origin-Resource-Policy": "same-origin",
-			"Permissions-Policy":           "camera=(self), microphone=(self), geolocation=(), display-capture=()",
+			"Permissions-Policy":           "camera=(self), microphone=(self), geolocation=(), display-capture=(self)",
 			"Referrer-Policy":              "no-referrer",
 			"X-Content-Type-Options":       "nosniff",
 			"X-Frame-Options":              "DENY",

@@ -9,7 +9,7 @@ const retryFor = 30_000; // ms; no attempt begins later
 export class Problem extends Error {
   /**
    * @param {number} status
-   * @param {{code?: string, detail?: string, title?: string, call?: string, state?: string, retry_after_ms?: number}} body
+   * @param {{code?: string, detail?: string, title?: string, call?: string, state?: string, retry_after_ms?: number, override?: string, notices?: string[]}} body
    */
   constructor(status, body) {
     super(body.detail || body.title || `The server answered ${status}.`);
@@ -19,6 +19,8 @@ export class Problem extends Error {
     this.call = body.call || '';
     this.state = body.state || '';
     this.retryAfter = body.retry_after_ms || 0;
+    this.override = body.override || '';
+    this.notices = body.notices || [];
   }
 }
 
@@ -129,6 +131,88 @@ export class Api {
     return this.#ask('POST', `/v1/calls/${encodeURIComponent(call)}/${action}`, { body, keepalive });
   }
 
+  // Meetings and group calls; a kind is "meetings" or "groups".
+
+  /** @param {{subject: string}} meeting */
+  schedule(meeting) {
+    return this.#ask('POST', '/v1/meetings', { body: meeting });
+  }
+
+  /** @param {string} kind @param {string} id */
+  conference(kind, id) {
+    return this.#ask('GET', path(kind, id));
+  }
+
+  /** @param {string} kind @param {string} id */
+  join(kind, id) {
+    return this.#ask('POST', path(kind, id, 'join'), { body: {} });
+  }
+
+  /** @param {string} kind @param {string} id @param {boolean} [keepalive] */
+  leave(kind, id, keepalive = false) {
+    return this.#ask('POST', path(kind, id, 'leave'), { body: {}, keepalive });
+  }
+
+  /** @param {string} id */
+  end(id) {
+    return this.#ask('POST', path('meetings', id, 'end'), { body: {} });
+  }
+
+  /** @param {string} kind @param {string} id */
+  participants(kind, id) {
+    return this.#ask('GET', path(kind, id, 'participants'));
+  }
+
+  /** @param {string} id @param {string} person */
+  admit(id, person) {
+    return this.#ask('POST', path('meetings', id, 'lobby', person, 'admit'), { body: {} });
+  }
+
+  /** @param {string} id @param {string} person */
+  reject(id, person) {
+    return this.#ask('POST', path('meetings', id, 'lobby', person, 'reject'), { body: {} });
+  }
+
+  /** @param {string} id */
+  admitAll(id) {
+    return this.#ask('POST', path('meetings', id, 'lobby', 'admit-all'), { body: {} });
+  }
+
+  /** @param {string} id @param {string} person */
+  removePerson(id, person) {
+    return this.#ask('POST', path('meetings', id, 'participants', person, 'remove'), { body: {} });
+  }
+
+  /** Takes an offer to the media processor. @param {string} kind @param {string} id @param {string} offer */
+  media(kind, id, offer) {
+    return this.#ask('POST', path(kind, id, 'media'), { body: { offer } });
+  }
+
+  /** @param {string} kind @param {string} id */
+  layout(kind, id) {
+    return this.#ask('GET', path(kind, id, 'layout'));
+  }
+
+  /** Credentials for the relay in front of the media processor. @param {string} kind @param {string} id */
+  conferenceServers(kind, id) {
+    return this.#ask('POST', '/v1/ice-servers', { body: kind === 'groups' ? { group: id } : { meeting: id } });
+  }
+
+  /** The newest messages. @param {string} id */
+  messages(id) {
+    return this.#ask('GET', path('meetings', id, 'messages'));
+  }
+
+  /** @param {string} id @param {{text: string, override?: boolean, justification?: string}} message */
+  say(id, message) {
+    return this.#ask('POST', path('meetings', id, 'messages'), { body: message });
+  }
+
+  /** @param {string} id @param {string} message */
+  unsay(id, message) {
+    return this.#ask('DELETE', path('meetings', id, 'messages', message));
+  }
+
   /** Whether the token is still good. */
   async authorized() {
     try {
@@ -154,3 +238,6 @@ export class Api {
     }
   }
 }
+
+/** @param {string[]} parts */
+const path = (...parts) => `/v1/${parts.map(encodeURIComponent).join('/')}`;

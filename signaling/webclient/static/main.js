@@ -6,8 +6,10 @@ import { Call } from './call.js';
 import { openDevices } from './devices.js';
 import { byId, make, setText } from './dom.js';
 import { Journal } from './journal.js';
+import { Meeting, target } from './meeting.js';
 import { Notifications } from './notifications.js';
 import { Panel } from './panel.js';
+import { Room } from './room.js';
 import { SignIn, SignInError } from './signin.js';
 
 const panel = new Panel();
@@ -20,8 +22,19 @@ let api = null;
 let notifications = null;
 /** @type {Call | null} */
 let call = null;
+/** @type {Meeting | null} */
+let meeting = null;
 /** @type {SignIn | null} */
 let signIn = null;
+
+const room = new Room(() => api);
+
+/** A link to a meeting outlives the sign-in, which leads away from the page. */
+const linkKey = 'callpath.link';
+if (target(location.href)) {
+  sessionStorage.setItem(linkKey, location.href);
+  history.replaceState(null, '', location.pathname);
+}
 
 // Signing in and out.
 
@@ -62,7 +75,7 @@ async function leave(at, provider) {
 }
 
 byId('sign-out').addEventListener('click', async () => {
-  await Promise.race([call?.hangUp('signed out'), new Promise((resume) => setTimeout(resume, 2000))]);
+  await Promise.race([Promise.all([call?.hangUp('signed out'), meeting?.leave()]), new Promise((resume) => setTimeout(resume, 2000))]);
   if (session) await signIn?.end(session);
   location.reload(); // nothing of a session outlives its page
 });
@@ -73,6 +86,10 @@ function start(fresh) {
   api = new Api(fresh, () => renew(fresh));
   notifications = new Notifications(api, take, present);
   byId('sign-out').hidden = false;
+  const link = sessionStorage.getItem(linkKey);
+  sessionStorage.removeItem(linkKey);
+  const field = byId('meeting-id');
+  if (link && field instanceof HTMLInputElement) field.value = link;
 }
 
 /** Gets a new token. When only the user can, it never returns: to sign in again leaves the page. @param {import('./signin.js').Session} mine */
@@ -92,10 +109,11 @@ function showSignIn(shown) {
   byId('sign-in').hidden = !shown;
   document.body.dataset.view = shown && !session ? 'sign-in' : 'call';
   if (shown) {
-    if (!call || call.over) byId('sign-in-here').focus();
+    if (!busy()) byId('sign-in-here').focus();
   } else {
     render();
-    byId('callee').focus();
+    const field = byId('meeting-id');
+    byId(field instanceof HTMLInputElement && field.value ? 'join' : 'callee').focus();
   }
 }
 
@@ -113,6 +131,17 @@ function present(presence) {
 async function take(n) {
   if (n.type === 'gap') {
     if (call && !call.over) await call.resynchronize();
+    if (meeting && !meeting.over) await meeting.resynchronize();
+    return;
+  }
+  if (n.type === 'group-invite') {
+    say(`${n.from} asks you to a group call.`);
+    const field = byId('meeting-id');
+    if (field instanceof HTMLInputElement && n.meeting) field.value = n.meeting;
+    return;
+  }
+  if (n.meeting) {
+    if (n.meeting === meeting?.id) await meeting.take(n);
     return;
   }
   if (n.type === 'invite') {
@@ -129,7 +158,7 @@ async function incoming(n) {
   const view = await api.call(n.call).catch(() => null);
   if (!view || !['invited', 'ringing'].includes(view.state)) return;
   if (call?.state === 'preparing') await call.hangUp('another call came first');
-  if (call && !call.over) {
+  if (busy()) {
     await api.act(n.call, 'reject', { reason: 'busy' });
     return;
   }
@@ -140,7 +169,7 @@ async function incoming(n) {
 byId('call-form').addEventListener('submit', async (event) => {
   event.preventDefault();
   const callee = byId('callee');
-  if (!api || !(callee instanceof HTMLInputElement) || (call && !call.over)) return;
+  if (!api || !(callee instanceof HTMLInputElement) || busy()) return;
   const mine = adopt(new Call(api, callee.value.trim(), 'outgoing', wanted(), new Journal((entry) => panel.log(entry))));
   byId('hang-up').focus();
   try {
@@ -149,6 +178,64 @@ byId('call-form').addEventListener('submit', async (event) => {
     if (!mine.over) mine.fail(error);
   }
 });
+
+/** Whether there is a call or a meeting. */
+function busy() {
+  return (!!call && !call.over) || (!!meeting && !meeting.over);
+}
+
+// Meetings.
+
+byId('meeting-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const field = byId('meeting-id');
+  const wish = field instanceof HTMLInputElement ? target(field.value) : null;
+  setText(byId('meeting-error'), wish ? '' : 'That is neither a link to a meeting nor an ID.');
+  if (wish) void join(wish);
+});
+
+byId('new-group').addEventListener('click', () => void join({ kind: 'groups', id: crypto.randomUUID() }));
+
+byId('new-meeting').addEventListener('click', async () => {
+  const subject = byId('subject');
+  if (!api || busy()) return;
+  try {
+    const { id } = await api.schedule({ subject: subject instanceof HTMLInputElement ? subject.value.trim() : '' });
+    await join({ kind: 'meetings', id });
+  } catch (error) {
+    setText(byId('meeting-error'), words(error));
+  }
+});
+
+/** @param {{kind: 'meetings' | 'groups', id: string}} wish */
+async function join(wish) {
+  if (!api || !session || busy()) return;
+  setText(byId('meeting-error'), '');
+  const mine = new Meeting(api, session.user, wish, wanted(), new Journal((entry) => panel.log(entry)));
+  meeting = mine;
+  call = null;
+  say('');
+  panel.follow(mine);
+  room.follow(mine);
+  let before = '';
+  mine.addEventListener('change', () => {
+    if (meeting !== mine || mine.state === before) return;
+    before = mine.state;
+    setText(byId('announcer'), `${mine.peer}: ${mine.state === 'waiting' ? 'you are in the lobby' : mine.state}`);
+    if (mine.over) {
+      say(`${mine.peer}: ${mine.reason}${mine.endedBy ? `, by ${mine.endedBy}` : ''}.`);
+      byId('meeting-id').focus();
+    }
+    render();
+  });
+  render();
+  byId('m-leave').focus();
+  try {
+    await mine.join(await devices());
+  } catch (error) {
+    if (!mine.over) mine.fail(error);
+  }
+}
 
 async function accept() {
   const mine = call;
@@ -213,10 +300,12 @@ const stateWords = {
 function render() {
   const active = !!call && !call.over;
   byId('stage').hidden = !session;
-  byId('panel').hidden = !call;
-  byId('start').hidden = active && call?.state !== 'incoming';
+  byId('panel').hidden = !call && !meeting;
+  const meets = !!meeting && !meeting.over;
+  byId('room').hidden = !meets;
+  byId('start').hidden = meets || (active && call?.state !== 'incoming');
   byId('call').hidden = !active || call?.state === 'incoming';
-  document.title = call?.state === 'incoming' ? `${call.peer} is calling – callpath` : active ? `${call?.peer} – callpath` : 'callpath';
+  document.title = call?.state === 'incoming' ? `${call.peer} is calling – callpath` : active ? `${call?.peer} – callpath` : meets ? `${meeting?.peer} – callpath` : 'callpath';
   if (!call) return;
   if (call.state === 'incoming') openIncoming(call.peer);
   else closeIncoming();
@@ -310,6 +399,12 @@ const actions = {
   hold: () => void call?.hold(!call.heldHere).catch((error) => call?.journal.fault('signaling', 'hold not possible', error)),
   restart: () => call?.newPath(),
   'hang-up': () => void call?.hangUp(),
+  'm-mute': () => meeting?.mute(!meeting.muted),
+  'm-camera': () => meeting?.setCamera(meeting.cameraOff),
+  'm-share': () => void meeting?.share(!meeting.screen).catch((error) => meeting?.journal.fault('media', 'the screen is not shared', error)),
+  'm-restart': () => meeting?.newPath(),
+  'm-leave': () => void meeting?.leave().catch((error) => meeting?.journal.fault('signaling', 'not left', error)),
+  'm-end': () => void meeting?.leave(true).catch((error) => meeting?.journal.fault('signaling', 'not ended', error)),
 };
 
 for (const [id, act] of Object.entries(actions)) byId(id).addEventListener('click', act);
@@ -319,8 +414,11 @@ byId('incoming').addEventListener('cancel', (event) => {
   actions.reject();
 });
 
-/** Keys by the button that they press. */
-const keys = { a: 'accept', d: 'reject', m: 'mute', c: 'camera', h: 'hold', r: 'restart', e: 'hang-up' };
+/** Keys by the buttons of which they press the one that is shown. */
+const keys = {
+  a: ['accept'], d: ['reject'], m: ['mute', 'm-mute'], c: ['camera', 'm-camera'], h: ['hold'], r: ['restart', 'm-restart'], s: ['m-share'],
+  e: ['hang-up', 'm-leave'],
+};
 
 document.addEventListener('keydown', (event) => {
   const target = event.target;
@@ -333,12 +431,17 @@ document.addEventListener('keydown', (event) => {
     byId('callee').focus();
     return;
   }
-  const id = keys[/** @type {keyof typeof keys} */ (event.key.toLowerCase())];
-  const button = id && byId(id);
-  if (button instanceof HTMLButtonElement && button.checkVisibility()) button.click();
+  const ids = keys[/** @type {keyof typeof keys} */ (event.key.toLowerCase())] ?? [];
+  const button = ids.map((id) => byId(id)).find((b) => b.checkVisibility());
+  if (button instanceof HTMLButtonElement) button.click();
 });
 
-addEventListener('pagehide', () => call?.abandon());
-addEventListener('online', () => call && !call.over && call.since && call.newPath());
+addEventListener('pagehide', () => {
+  call?.abandon();
+  meeting?.abandon();
+});
+addEventListener('online', () => {
+  for (const it of [call, meeting]) if (it && !it.over && it.since) it.newPath();
+});
 
 void enter();

@@ -13,12 +13,22 @@ const replaced = 4409;
 /**
  * @typedef {object} Notification
  * @property {number} seq
- * @property {'invite' | 'ringing' | 'answer' | 'candidates' | 'update' | 'ended' | 'gap'} type
+ * @property {'invite' | 'ringing' | 'answer' | 'candidates' | 'update' | 'ended' | 'gap'
+ *   | 'meeting-lobby' | 'meeting-admitted' | 'meeting-rejected' | 'meeting-removed' | 'meeting-roster' | 'meeting-layout'
+ *   | 'meeting-ended' | 'meeting-options' | 'meeting-media-ended' | 'group-invite'
+ *   | 'chat-message' | 'chat-edited' | 'chat-deleted'} type
  * @property {string} [call]
  * @property {string} [from]
  * @property {RTCSessionDescriptionInit} [description]
  * @property {RTCIceCandidateInit[]} [candidates]
  * @property {string} [reason]
+ * @property {string} [rule]
+ * @property {string} [meeting] or the group call
+ * @property {string} [role]
+ * @property {string} [region]
+ * @property {import('./meeting.js').Person[]} [participants]
+ * @property {import('./meeting.js').Slot[]} [slots]
+ * @property {import('./room.js').Message} [message]
  */
 
 /** A user's notifications, one after the other. */

@@ -6,6 +6,12 @@ import { byId, make, setText } from './dom.js';
 /** @typedef {import('./inspect.js').Sample} Sample */
 /** @typedef {import('./inspect.js').Candidate} Candidate */
 
+/**
+ * What the panel follows: a Call, or a Meeting with its leg to the media processor.
+ * @typedef {EventTarget & {id: string, peer: string, state: string, over: boolean, reason: string, restarts: number,
+ *   heldHere: boolean, heldThere: boolean, sample: Sample | null, journal: import('./journal.js').Journal}} Followed
+ */
+
 /** What stands where a browser tells nothing. */
 const untold = 'not told by this browser';
 const none = '–';
@@ -29,7 +35,7 @@ export class Panel {
   #steps = new Map();
   /** @type {Map<Element, string>} */
   #tables = new Map(); // what each shows, so that it is made anew only when it changes
-  /** @type {import('./call.js').Call | null} */
+  /** @type {Followed | null} */
   #call = null;
 
   constructor() {
@@ -39,7 +45,7 @@ export class Panel {
     byId('copy').addEventListener('click', () => void this.#copy());
   }
 
-  /** Shows a new call from now on. @param {import('./call.js').Call} call */
+  /** Shows a new call from now on. @param {Followed} call */
   follow(call) {
     this.#call = call;
     for (const chart of Object.values(this.#charts)) chart.clear();
@@ -65,7 +71,7 @@ export class Panel {
     setText(byId('event-count'), String(log.childElementCount));
   }
 
-  /** @param {import('./call.js').Call} call @param {Sample} sample */
+  /** @param {Followed} call @param {Sample} sample */
   #show(call, sample) {
     this.#path(sample);
     this.#security(sample);
@@ -140,7 +146,7 @@ export class Panel {
     setText(byId('candidate-count'), String(candidates.length));
   }
 
-  /** How far the set-up has come: four layers, each upon the one before. @param {import('./call.js').Call} call */
+  /** How far the set-up has come: four layers, each upon the one before. @param {Followed} call */
   #progress(call) {
     const s = call.sample;
     const { over } = call;

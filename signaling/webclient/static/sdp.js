@@ -37,3 +37,16 @@ export function held(description) {
 export function ufrag(description) {
   return /^a=ice-ufrag:(\S+)/m.exec(description?.sdp ?? '')?.[1] ?? '';
 }
+
+/**
+ * A description in which one m-line is marked as a shared screen (RFC 4796), which no
+ * browser does by itself.
+ * @param {string} sdp
+ * @param {string | null} mid of the m-line; null is none
+ */
+export function marked(sdp, mid) {
+  if (mid === null) return sdp;
+  return sdp.split(/^(?=m=)/m)
+    .map((part) => (new RegExp(`^a=mid:${mid.replace(/[^\w-]/g, '')}\\s*$`, 'm').test(part) ? `${part}a=content:slides\r\n` : part))
+    .join('');
+}
