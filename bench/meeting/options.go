@@ -128,6 +128,12 @@ const (
 	MaxDuration      = 24 * time.Hour
 )
 
+// Check refuses what cannot be. Errors name the option.
+func (o Options) Check() error {
+	_, err := o.complete()
+	return err
+}
+
 // complete fills in the defaults and checks the rest. Errors name the option.
 func (o Options) complete() (Options, error) {
 	set := func(field *int, value int) {

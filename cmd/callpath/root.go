@@ -29,6 +29,7 @@ Exit codes: 0 every expectation met; 1 an expectation not met; 2 unusable input;
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.AddCommand(newRun(), newInspect(), newList(), newValidate(), newSchema(), newTopology(), newBench(), newBenchSubject(), newBenchLoader())
+	root.AddCommand(newLoad(), newLoadServer())
 	root.AddCommand(newServe())
 	root.AddCommand(newExplain())
 	root.AddCommand(newIdentity())
