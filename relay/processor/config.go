@@ -18,6 +18,8 @@ import (
 type Config struct {
 	// Sockets are the UDP sockets for media, which Run closes. Each has a goroutine, and
 	// a conference lives on one of them, so that no two goroutines touch one flow. A
+	// socket of IPv4 and one of IPv6 are a pair that serves the same conferences: the
+	// first with the first, and so on; one socket for both families is cheaper. A
 	// *net.UDPConn is read and written in batches; any other net.PacketConn, such as
 	// one of a simulated host, datagram by datagram.
 	Sockets []net.PacketConn

@@ -70,13 +70,13 @@ func lightOffer(name string, c tls.Certificate, video bool, audioSlots, videoSlo
 		name, &mids, strings.Repeat("p", 24), description.FingerprintOf("sha-256", c.Certificate[0]), &b)
 }
 
-// newLight joins a conference.
-func newLight(t *testing.T, s *server, conference, name string, video bool, audioSlots, videoSlots int) *light {
+// newLight joins a conference, and connects to one of the processor's addresses.
+func newLight(t *testing.T, s *server, at netip.AddrPort, conference, name string, video bool, audioSlots, videoSlots int) *light {
 	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at.Addr(), 0)))
 	ok(t, err)
 	_ = conn.SetReadBuffer(1 << 20)
-	l := &light{conn: conn, server: s.at, handshake: make(chan []byte, 64), streams: make(map[uint32]*counted)}
+	l := &light{conn: conn, server: at, handshake: make(chan []byte, 64), streams: make(map[uint32]*counted)}
 	reading := make(chan struct{})
 	go func() {
 		defer close(reading)
@@ -96,7 +96,7 @@ func newLight(t *testing.T, s *server, conference, name string, video bool, audi
 		return v
 	}
 	l.check(t, value("ice-ufrag"), value("ice-pwd"))
-	l.dtls, err = dtls.ClientWithOptions(l, net.UDPAddrFromAddrPort(s.at), dtls.WithCertificates(certificate), dtls.WithInsecureSkipVerify(true),
+	l.dtls, err = dtls.ClientWithOptions(l, net.UDPAddrFromAddrPort(at), dtls.WithCertificates(certificate), dtls.WithInsecureSkipVerify(true),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM))
 	ok(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -218,7 +218,7 @@ func TestMeetingLosesNothing(t *testing.T) {
 	s := serve(t, nil)
 	clients := make([]*light, participants)
 	for i := range clients {
-		clients[i] = newLight(t, s, "meeting", fmt.Sprint("p", i), i < senders, participants-1, senders)
+		clients[i] = newLight(t, s, s.at, "meeting", fmt.Sprint("p", i), i < senders, participants-1, senders)
 	}
 	voice := make([]byte, 80)
 	image := append([]byte{0x90, 0x80, 0x01, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00}, make([]byte, 1087)...)

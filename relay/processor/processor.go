@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -34,21 +33,56 @@ func New(cfg Config) (*Processor, error) {
 		fingerprint: description.FingerprintOf("sha-256", cfg.Certificate.Certificate[0]),
 		herald:      newHerald(cfg),
 	}
+	var ports []port
 	for i, conn := range cfg.Sockets {
-		port, err := newPort(conn)
+		one, err := newPort(conn)
 		if err != nil {
-			for _, w := range p.workers {
-				_ = w.port.Close()
+			for _, made := range ports {
+				_ = made.Close()
 			}
 			return nil, fmt.Errorf("socket %d: %w", i, err)
 		}
+		ports = append(ports, one)
+	}
+	for _, pair := range pairs(cfg.Sockets) {
 		public := cfg.Public
 		if len(cfg.Sockets) > 1 {
-			public = []netip.AddrPort{cfg.Public[i]}
+			public = nil
+			for _, i := range pair {
+				public = append(public, cfg.Public[i])
+			}
 		}
-		p.workers = append(p.workers, newWorker(p, port, public))
+		socket := ports[pair[0]]
+		if len(pair) > 1 {
+			socket = newSeveral(ports[pair[0]], ports[pair[1]])
+		}
+		p.workers = append(p.workers, newWorker(p, socket, public))
 	}
 	return p, nil
+}
+
+// pairs puts sockets together that serve the same conferences, by index: the first of
+// IPv4 with the first of IPv6, and so on.
+func pairs(sockets []net.PacketConn) (all [][]int) {
+	var v4, v6 []int
+	for i, s := range sockets {
+		if at, err := addrPort(s.LocalAddr()); err == nil && at.Addr().Is4() {
+			v4 = append(v4, i)
+		} else {
+			v6 = append(v6, i)
+		}
+	}
+	for k := range max(len(v4), len(v6)) {
+		var pair []int
+		if k < len(v4) {
+			pair = append(pair, v4[k])
+		}
+		if k < len(v6) {
+			pair = append(pair, v6[k])
+		}
+		all = append(all, pair)
+	}
+	return all
 }
 
 // Run works until ctx ends. It then closes the sockets, tells clients goodbye, and waits

@@ -107,6 +107,40 @@ func TestOverAnySocketAndWithARecorder(t *testing.T) {
 	}
 }
 
+func addrPort(c net.PacketConn) netip.AddrPort {
+	at := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// A participant of IPv4 and one of IPv6 are in one conference.
+func TestBothFamiliesMeet(t *testing.T) {
+	for name, wrap := range map[string]func(net.PacketConn) net.PacketConn{
+		"of the kernel": func(c net.PacketConn) net.PacketConn { return c },
+		"of a host":     func(c net.PacketConn) net.PacketConn { return other{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v6, err := net.ListenPacket("udp6", "[::1]:0")
+			if err != nil {
+				t.Skipf("there is no IPv6 on loopback: %v", err)
+			}
+			s := serve(t, func(c *processor.Config) { c.Sockets = []net.PacketConn{wrap(v6), wrap(c.Sockets[0])} })
+			old := newLight(t, s, s.at, "meeting", "old", false, 1, 0)
+			modern := newLight(t, s, addrPort(v6), "meeting", "modern", false, 1, 0)
+			seq := uint16(0)
+			until(t, "both get media", func() bool {
+				for _, c := range []*light{old, modern} {
+					c.sends(1000, 111, seq, 0, []byte("voice"))
+				}
+				seq++
+				return old.received.Load() > 5 && modern.received.Load() > 5
+			})
+			if at := s.event(t, processor.EventSelected, "modern").Remote.Addr(); !at.Is6() {
+				t.Errorf("it is at %v", at)
+			}
+		})
+	}
+}
+
 // A client that says goodbye is gone at once; one whose certificate is not the offer's
 // never comes in, and nothing is passed on to it.
 func TestWhoSaysGoodbyeAndWhoIsNobody(t *testing.T) {
