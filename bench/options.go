@@ -88,8 +88,11 @@ const (
 	quickTime   = 55 * time.Second
 )
 
-// ours is the subject that this project makes.
-const ours = "callpath"
+// ours is the subject that this project makes, also with its path in the kernel.
+const (
+	ours         = "callpath"
+	oursInKernel = "callpath-kernel"
+)
 
 // complete fills in defaults, and refuses what cannot be measured.
 func (o Options) complete() (Options, error) {
@@ -139,8 +142,12 @@ func defaultsOf(quick bool) Options {
 			Rounds:   2, Duration: 250 * time.Millisecond, FlowCounts: []int{10, 500}, Rate: 20_000,
 		}
 	}
+	subjects := []string{ours, "pion-v5", "pion-v3", "forward-single", "forward-batched", "forward-segmented"}
+	if s, err := subject.Named(oursInKernel); err == nil && s[0].Available() == nil {
+		subjects = slices.Insert(subjects, 1, oursInKernel)
+	}
 	return Options{
-		Subjects: []string{ours, "pion-v5", "pion-v3", "forward-single", "forward-batched", "forward-segmented"},
+		Subjects: subjects,
 		Loads:    []string{"spread", "spread-60", "spread-1200", "audio", "bursty", "calls"},
 		Rounds:   3, Duration: 2 * time.Second, FlowCounts: []int{1, 10, 100, 1000, 10_000}, Rate: load.MaxRate,
 	}
@@ -161,7 +168,7 @@ func against(subjects []string) string {
 		return "coturn"
 	}
 	for _, s := range subjects {
-		if s != ours {
+		if s != ours && s != oursInKernel {
 			return s
 		}
 	}

@@ -132,16 +132,18 @@ func (p *Path) attach(names []string) error {
 			Interface: l.Attrs().Index, Program: p.collection.Programs["forward"], Attach: ebpf.AttachTCXIngress,
 		})
 		if err != nil {
-			refused = append(refused, fmt.Errorf("interface %s: %w", l.Attrs().Name, err))
+			refused = append(refused, fmt.Errorf("attaching to interface %s (tcx, which Linux 6.6 has): %w", l.Attrs().Name, err))
 			continue
 		}
 		p.links = append(p.links, at)
 		p.interfaces = append(p.interfaces, l.Attrs().Name)
 	}
-	if len(p.links) == 0 || len(names) > 0 {
-		return errors.Join(refused...)
+	err = errors.Join(refused...)
+	if len(p.links) > 0 && len(names) == 0 && err != nil {
+		p.log.Info("what comes in by some interfaces goes through the sockets", "error", err)
+		return nil
 	}
-	return nil
+	return err
 }
 
 // Interfaces are those that the program is attached to.
