@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 
 	"github.com/callpath/callpath/scenarios/participant/endpoint"
@@ -181,7 +182,14 @@ func candidatesInWords(sdp string) string {
 // accept applies the answer.
 func (s *session) accept(answer string) error {
 	slots := slotsOf(answer)
-	s.p.change(func() { s.slots, s.remoteFingerprint = slots, attribute(answer, "fingerprint") })
+	s.p.change(func() {
+		if s.slots == nil {
+			s.slots = map[uint32]string{}
+		}
+		all := maps.Clone(s.slots) // a reader may have the old one
+		maps.Copy(all, slots)
+		s.slots, s.remoteFingerprint = all, attribute(answer, "fingerprint")
+	})
 	if err := s.endpoint.Accept(answer); err != nil {
 		return err
 	}
@@ -345,30 +353,46 @@ func (p *Participant) Place() policy.Place {
 }
 
 // AwaitHeard waits until the participant has media and enough says so of what it has
-// received in its conference so far.
+// received in its conference so far. enough may ask other participants.
 func (p *Participant) AwaitHeard(ctx context.Context, enough func(Heard) bool) error {
-	at := ""
-	err := p.until(ctx, func() (bool, error) {
-		s := p.session
-		switch {
-		case s == nil || s.ended:
-			at = "it has no media"
-			return false, nil
-		case s.state == endpoint.Failed && !s.everUp:
-			return false, errors.New(s.failure)
+	at := "it has no media"
+	for {
+		p.mu.Lock()
+		s, changed := p.session, p.changed
+		var state endpoint.State
+		var failure string
+		if s != nil && !s.ended {
+			state = s.state
+			if state == endpoint.Failed && !s.everUp {
+				failure = s.failure
+			}
 		}
-		heard := s.reception.soFar()
-		at = conferenceProgress(s, heard)
-		return s.state == endpoint.Connected && enough(heard), nil
-	})
-	if err != nil {
-		return fmt.Errorf("%s has not got what the others send: %w (%s)", p.cfg.User, err, at)
+		p.mu.Unlock()
+		if state != "" {
+			heard := s.reception.soFar()
+			if state == endpoint.Connected && enough(heard) {
+				return nil
+			}
+			at = p.conferenceProgress(s, heard)
+		}
+		err := ctx.Err()
+		if failure != "" {
+			err = errors.New(failure)
+		}
+		if err != nil {
+			return fmt.Errorf("%s has not got what the others send: %w (%s)", p.cfg.User, err, at)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
 	}
-	return nil
 }
 
 // conferenceProgress says how far the media of a session has come.
-func conferenceProgress(s *session, heard Heard) string {
+func (p *Participant) conferenceProgress(s *session, heard Heard) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case !s.chosen:
 		return "no candidate pair was selected"

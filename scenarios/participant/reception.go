@@ -201,8 +201,8 @@ func (r *reception) watch(ctx context.Context, s *session) {
 	}
 }
 
-// result fills in what was measured.
-func (r *reception) result(out *result.Participant) {
+// result fills in what was measured; slots are the m-lines of a conference's SSRCs.
+func (r *reception) result(out *result.Participant, slots map[uint32]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.end
@@ -227,7 +227,7 @@ func (r *reception) result(out *result.Participant) {
 		}
 		if r.comparer == nil {
 			one.From, one.Sent = strings.Join(s.from, ", "), 0
-			one.Slot = r.s.slots[s.ssrc]
+			one.Slot = slots[s.ssrc]
 		}
 		out.Streams = append(out.Streams, one)
 		series = append(series, s.sampler.Samples(now))

@@ -170,7 +170,7 @@ func (p *Participant) rejoin(ctx context.Context, old *session) (*session, error
 		old.reception.move(s)
 		p.change(func() {
 			p.session = s
-			s.ended, s.reason = old.ended, old.reason
+			s.ended, s.reason, s.slots = old.ended, old.reason, old.slots
 		})
 		asking, cancel := context.WithTimeout(ctx, requestPatience)
 		defer cancel()

@@ -54,6 +54,7 @@ func (p *Participant) Result() result.Participant {
 	}
 	local, remote := s.selected[0], s.selected[1]
 	chosen := s.chosen
+	slots := s.slots
 	out.Restarts, out.Rejoins, out.Joined = s.restarts, s.rejoins, s.conference != nil && s.everUp
 	p.mu.Unlock()
 	if chosen {
@@ -64,6 +65,6 @@ func (p *Participant) Result() result.Participant {
 		}
 		out.Path = fmt.Sprintf("%s → %s over %s", local.Type, remote.Type, out.Protocol)
 	}
-	s.reception.result(&out)
+	s.reception.result(&out, slots)
 	return out
 }

@@ -306,6 +306,9 @@ func (r *run) slots(p language.Participant) endpoint.Conference {
 
 // leaveAll ends what is left of the conferences.
 func (r *run) leaveAll(ctx context.Context) {
+	if r.services.controller() == nil {
+		return // it has died, and nobody can be told
+	}
 	for name, p := range r.participants {
 		if p.Place() == policy.Outside {
 			continue
