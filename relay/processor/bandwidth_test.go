@@ -46,7 +46,7 @@ const framesPerSecond = 30
 func encodedLayer(t *testing.T, size, bitrate string) (frames [][]byte) {
 	t.Helper()
 	file := ffmpeg(t, "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%s:rate=%d", size, framesPerSecond), "-frames:v", "90",
-		"-pix_fmt", "yuv420p", "-vf", "noise=alls=20:allf=t", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8",
+		"-pix_fmt", "yuv420p", "-vf", "noise=alls=20:allf=t", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "-8",
 		"-b:v", bitrate, "-minrate", bitrate, "-maxrate", bitrate, "-bufsize", bitrate, "-g", fmt.Sprint(framesPerSecond), "-f", "ivf", "-")
 	for rest := file[32:]; len(rest) >= 12; {
 		n := int(binary.LittleEndian.Uint32(rest))

@@ -128,6 +128,8 @@ func TestChromiumNegotiatesEachProfile(t *testing.T) {
 				}
 				return true
 			})
+			mu.Lock()
+			defer mu.Unlock()
 			t.Logf("%+v, drops %v", reports, s.Stats().Drops)
 		})
 	}

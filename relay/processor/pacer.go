@@ -9,8 +9,8 @@ import (
 // pacer spreads bursts of video, such as a large key frame, over the time in which the
 // receiver's path can carry them: they would fill its queue otherwise, which looks like
 // a path that has become narrower. What fits goes out at once; the rest waits, opened, and
-// is sealed when it goes, since its transport-wide number says when that is. Audio,
-// retransmissions and probes do not wait. It is for receivers whose bandwidth is
+// is sealed when it goes, since its transport-wide number says when that is. Audio and
+// retransmissions do not wait. It is for receivers whose bandwidth is
 // estimated.
 type pacer struct {
 	rate     float64 // bytes a second; 0 is no limit
@@ -34,7 +34,7 @@ type delayed struct {
 const (
 	// paceFactor is how much faster than the estimate packets may go: a stream is
 	// not even, and is chosen to need less than the estimate.
-	paceFactor = 1.25
+	paceFactor = 1.1
 	// paceBurst is what goes at once, in time.
 	paceBurst = 0.01
 	// paceDelay is in what time all that waits goes out, at most.
@@ -47,6 +47,9 @@ const (
 func (p *pacer) set(estimate, streams uint64) {
 	p.rate = max(paceFactor*float64(estimate), 1.5*float64(streams)) / 8
 }
+
+// spend takes what goes out at once out of the budget.
+func (p *pacer) spend(size int) { p.budget -= float64(size) }
 
 // refill adds what has become free by now.
 func (p *pacer) refill(now time.Time) {

@@ -125,7 +125,14 @@ func (p *probing) tick(l *leg) {
 	}
 	// What is left goes out evenly over the ticks that are left.
 	ticks := max(1, int(p.until.Sub(now)/tick))
-	for due := p.bytes / ticks; due > 0 && l.slots[i].pad(padding); due -= padding {
+	due := p.bytes / ticks
+	if l.pacer.n > 0 {
+		// Media that waits is better than padding.
+		l.pacer.spend(-due)
+		p.bytes -= due
+		return
+	}
+	for ; due > 0 && l.slots[i].pad(padding); due -= padding {
 		p.bytes -= padding
 	}
 }

@@ -245,6 +245,7 @@ func (s *slot) again(seq uint16) {
 	s.rtxSeq++
 	if s.send(s.rtx, s.codec.RTX, kept[0], kept[1], s.rtxSeq, what.numbers.Timestamp, payload, false, false) {
 		w.stats.Retransmitted++
+		s.leg.pacer.spend(len(payload) + mostHeader)
 	}
 }
 
