@@ -128,6 +128,46 @@ func TestTheKernelForwardsNoMoreThanTheBandwidthQuota(t *testing.T) {
 	}
 }
 
+// What needs the sockets or the engine goes by them, packet for packet, while the
+// channel is the kernel's: runs that nobody has cut yet, messages of STUN, fragments.
+func TestAPacketThatTheKernelLeavesGoesThroughTheSockets(t *testing.T) {
+	n := newNamespace(t)
+	ok(t, n.Enter())
+	s, relay := kernelRelay(t, n, loopback, nil)
+	c, peer := newClient(t, relay), newPeer(t, "127.0.1.1")
+	c.allocate()
+	if !c.bind(0x4000, peer.at()) {
+		t.Fatal("channel refused")
+	}
+	single := func(text string) {
+		t.Helper()
+		before := s.Stats().KernelPackets
+		c.send(channelData(0x4000, []byte(text), 0, 0))
+		peer.await("payload", text)
+		if after := s.Stats().KernelPackets; after != before+1 {
+			t.Errorf("%q: %d packets in the kernel; wanted 1", text, after-before)
+		}
+	}
+	single("first")
+	before := s.Stats()
+	var run []byte
+	for i := range 5 {
+		run = append(run, channelData(0x4000, fmt.Append(nil, "of a run ", i), 0, 0)...)
+	}
+	sendRun(t, c.conn, netip.AddrPort{}, run, len(run)/5)
+	for i := range 5 {
+		peer.await("payload", fmt.Sprint("of a run ", i))
+	}
+	c.send(sendIndication(peer.at(), []byte("in an indication")))
+	peer.await("payload", "in an indication")
+	c.send(channelData(0x4000, []byte("padded"), 0, 300))
+	peer.await("payload", "padded")
+	if after := s.Stats(); after.KernelPackets != before.KernelPackets || after.Packets != before.Packets+7 {
+		t.Errorf("figures: %+v before and %+v after; wanted 7 payloads more, none of them in the kernel", before, after)
+	}
+	single("last")
+}
+
 // Two clients reach each other by their relayed addresses, whether the policy allows
 // those by name or not, and no longer than both are there.
 func TestClientsReachEachOtherInTheKernel(t *testing.T) {
