@@ -7,7 +7,8 @@ import { Problem } from '../static/api.js';
 import { configuration, transportOf, Trickle } from '../static/ice.js';
 import { Journal } from '../static/journal.js';
 import { Negotiation } from '../static/negotiation.js';
-import { fingerprints, held, ufrag } from '../static/sdp.js';
+import { target } from '../static/meeting.js';
+import { fingerprints, held, marked, ufrag } from '../static/sdp.js';
 import { check, claims, refusal, SignIn, SignInError } from '../static/signin.js';
 
 /** @param {string} sdp @returns {any} */
@@ -331,4 +332,25 @@ for (const [name, search, pending, answers, want] of /** @type {[string, string,
 test('a page that nobody has led back signs nobody in', async (t) => {
   page(t, '', begun);
   assert.equal(await new SignIn(settings).finish(), null);
+});
+
+test('what is typed to join is a link or an ID', () => {
+  const uuid = '0b8f8a0e-6f0e-4b0e-9c0e-3f0e6f0e4b0e';
+  for (const [text, want] of /** @type {[string, unknown][]} */ ([
+    ['https://calls.example/?meeting=a_b-C', { kind: 'meetings', id: 'a_b-C' }],
+    [` https://calls.example/?group=${uuid} `, { kind: 'groups', id: uuid }],
+    [uuid, { kind: 'groups', id: uuid }],
+    ['u_HkuEsHm-BY4y61lI8w6Q', { kind: 'meetings', id: 'u_HkuEsHm-BY4y61lI8w6Q' }],
+    ['https://calls.example/', null],
+    ['https://', null],
+    ['a/b', null],
+    ['', null],
+  ])) assert.deepEqual(target(text), want, text);
+});
+
+test('a shared screen is marked in its own m-line, and nothing else is (RFC 4796)', () => {
+  const [session, camera, screen, more] = ['v=0\r\n', 'm=video 9 X 96\r\na=mid:1\r\n', 'm=video 9 X 96\r\na=mid:12\r\n', 'm=video 9 X 96\r\na=mid:2\r\n'];
+  const sdp = session + camera + screen + more;
+  assert.equal(marked(sdp, null), sdp);
+  assert.equal(marked(sdp, '12'), `${session}${camera}${screen}a=content:slides\r\n${more}`);
 });

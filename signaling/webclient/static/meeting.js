@@ -41,11 +41,11 @@ const layers = [
 ];
 
 const sampleEvery = 1000; // ms
-const listenEvery = 300; // ms
+const listenEvery = 400; // ms
 /** How long a path may be silent before another one is looked for, in ms. */
 const patience = 4000;
 const mostRestarts = 5;
-/** Of the audio level (W3C WebRTC, RTCRtpContributingSource): from here on somebody speaks. */
+/** Of the audio level (W3C webrtc-stats, RTCInboundRtpStreamStats): from here on somebody speaks. */
 const spoken = 0.005;
 
 /**
@@ -355,7 +355,7 @@ export class Meeting extends EventTarget {
     }
     this.#watch(pc);
     const inspector = new Inspector(pc);
-    this.#timers.push(setInterval(() => void this.#measure(inspector), sampleEvery), setInterval(() => this.#listen(), listenEvery));
+    this.#timers.push(setInterval(() => void this.#measure(inspector), sampleEvery), setInterval(() => void this.#listen(), listenEvery));
     await this.#offer('media');
   }
 
@@ -455,14 +455,18 @@ export class Meeting extends EventTarget {
     this.#changed();
   }
 
-  /** Finds out who speaks. */
-  #listen() {
+  /** Finds out who is heard to speak: from the sound itself, not from what its sender says of it. */
+  async #listen() {
+    const pc = this.#pc;
+    if (!pc) return;
     const now = new Set();
-    for (const { mid, receiver } of this.#pc?.getTransceivers() ?? []) {
+    /** @type {Map<string, number>} */
+    const levels = new Map();
+    (await pc.getStats()).forEach((s) => s.type === 'inbound-rtp' && s.kind === 'audio' && levels.set(s.trackIdentifier, s.audioLevel ?? 0));
+    if (this.#pc !== pc) return;
+    for (const { mid, receiver } of pc.getTransceivers()) {
       const slot = this.slots.find((s) => s.mid === mid && s.kind === 'audio');
-      if (!slot?.participant) continue;
-      const [source] = receiver.getSynchronizationSources();
-      if (source && (source.audioLevel ?? 0) > spoken) now.add(slot.participant);
+      if (slot?.participant && (levels.get(receiver.track.id) ?? 0) > spoken) now.add(slot.participant);
     }
     const same = now.size === this.speaking.size && [...now].every((p) => this.speaking.has(p));
     this.speaking = now;

@@ -119,7 +119,7 @@ export class Room {
    * @param {[string, (api: import('./api.js').Api, id: string) => Promise<unknown>][]} acts
    */
   #line(p, m, acts) {
-    const facts = [p.role, p.kind, p.connection === 'reconnecting' ? 'reconnecting' : '', p.awaits_start ? 'until the meeting starts' : ''].filter(Boolean).join(', ');
+    const facts = [p.role, p.kind === 'organizers' ? '' : p.kind, p.connection === 'reconnecting' ? 'reconnecting' : '', p.awaits_start ? 'until the meeting starts' : ''].filter(Boolean).join(', ');
     const line = make('li', { 'data-person': p.participant, 'data-place': p.place }, make('span', { class: 'who' }, make('b', {}, label(p) + (p.participant === m.self ? ' (you)' : '')), make('span', { class: 'hint' }, facts)));
     for (const [word, act] of acts) {
       const button = make('button', { type: 'button', class: word === 'Admit' ? 'primary small' : 'small', 'aria-label': `${word} ${label(p)}` }, word);

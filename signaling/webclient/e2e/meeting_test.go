@@ -1,0 +1,244 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callpath/callpath/relay/negotiation"
+	"github.com/callpath/callpath/signaling"
+)
+
+// meetingPatience is how long the whole meeting may take on a busy machine.
+const meetingPatience = 5 * time.Minute
+
+// stage is a line of meeting.mjs.
+type stage struct {
+	Stage   string                       `json:"stage"`
+	Link    string                       `json:"link"`
+	Waiting map[string]int               `json:"waiting"`
+	Panels  map[string]map[string]string `json:"panels"`
+	Chats   map[string][]string          `json:"chats"`
+	Shared  bool                         `json:"shared"`
+}
+
+// pages is meeting.mjs, stage by stage.
+type pages struct {
+	t      *testing.T
+	lines  *bufio.Scanner
+	input  io.Writer
+	stderr *bytes.Buffer
+}
+
+func (d driver) meet(t *testing.T, p *process, synthetic []string) *pages {
+	t.Helper()
+	data, err := os.ReadFile("meeting.mjs")
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(d.folder, "meeting.mjs"), data, 0o600))
+	folder := os.Getenv("CALLPATH_PICTURES")
+	if folder == "" {
+		folder = t.TempDir()
+	}
+	argument, err := json.Marshal(map[string]any{"url": p.url, "chromium": d.chromium, "passwords": p.passwords,
+		"synthetic": synthetic, "pictures": folder})
+	must(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), meetingPatience)
+	cmd := exec.CommandContext(ctx, d.node, "meeting.mjs", string(argument))
+	w := &pages{t: t, stderr: &bytes.Buffer{}}
+	cmd.Dir, cmd.Stderr = d.folder, w.stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	w.input, err = cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = w.input.(io.Closer).Close() // it ends without its next line
+		err := cmd.Wait()
+		cancel()
+		if err != nil {
+			t.Errorf("meeting.mjs: %v\n%s", err, w.stderr)
+		}
+	})
+	w.lines = bufio.NewScanner(out)
+	w.lines.Buffer(nil, 1<<20)
+	return w
+}
+
+// await reads the next stage, which must have the name.
+func (w *pages) await(name string) stage {
+	w.t.Helper()
+	var s stage
+	if !w.lines.Scan() {
+		w.t.Fatalf("the pages did not come to %q", name)
+	}
+	if err := json.Unmarshal(w.lines.Bytes(), &s); err != nil || s.Stage != name {
+		w.t.Fatalf("the pages said %q (%v), wanted %q", w.lines.Text(), err, name)
+	}
+	return s
+}
+
+func (w *pages) goOn() {
+	w.t.Helper()
+	if _, err := fmt.Fprintln(w.input); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// members starts a server with three pages' and three synthetic users, of whom only
+// carol is from outside.
+func members(t *testing.T) *process {
+	t.Helper()
+	folder := t.TempDir()
+	config := "identity:\n  users:\n"
+	passwords := map[string]string{}
+	for _, user := range []string{"alice", "bob", "carol", "dave", "erin", "frank"} {
+		kind := "teams"
+		if user == "carol" {
+			kind = "acs"
+		}
+		passwords[user] = "the password of " + user
+		must(t, os.WriteFile(filepath.Join(folder, user), []byte(passwords[user]), 0o600))
+		config += fmt.Sprintf("    - {id: %s, name: %s, kind: %s, password: %s}\n", user, strings.ToUpper(user[:1])+user[1:], kind, user)
+	}
+	file := filepath.Join(folder, "callpath.yaml")
+	must(t, os.WriteFile(file, []byte(config), 0o600))
+	p := newProcess(t, "--config="+file)
+	p.passwords = passwords
+	return p
+}
+
+// Three pages and three participants without a browser are in one meeting through the
+// program, one of each behind the relay over TCP: all see and hear all. Carol, who is no
+// member, waits in the lobby until she is admitted; until then she has neither media
+// nor chat, as her page, the API and the server's records show.
+func TestThreePagesAndThreeOthersMeetThroughServe(t *testing.T) {
+	driver := newDriver(t)
+	p := members(t)
+	w := driver.meet(t, p, []string{"dave", "erin", "frank"})
+	link, err := url.Parse(w.await("scheduled").Link)
+	must(t, err)
+	meeting := link.Query().Get("meeting")
+	dave := p.enter(t, meeting, "dave", "red", "tcp", 440)
+	erin := p.enter(t, meeting, "erin", "green", "", 550)
+	frank := p.enter(t, meeting, "frank", "blue", "", 660)
+	dave.perceives("alice", "erin", "frank")
+	w.goOn()
+
+	waiting := w.await("lobby").Waiting
+	for what, n := range waiting {
+		if n != 0 {
+			t.Errorf("carol's page has %d %s in the lobby, wanted none", n, what)
+		}
+	}
+	lurks(t, p, meeting)
+	w.goOn()
+
+	together := w.await("together")
+	for _, s := range []*synthetic{dave, erin, frank} {
+		others := slices.DeleteFunc([]string{"alice", "bob", "carol", "dave", "erin", "frank"}, func(o string) bool { return o == s.user })
+		s.perceives(others...)
+		s.await("the chat", func() bool {
+			return slices.Contains(s.chat, "alice: before carol") && slices.Contains(s.chat, "carol: hello from carol")
+		})
+	}
+	if got := together.Chats["carol"]; !slices.Equal(got, []string{"hello from carol"}) {
+		t.Errorf("carol's chat has %q, wanted only what was said since she was admitted", got)
+	}
+	for user, panel := range together.Panels {
+		wanted := map[string]string{"dtls-version": "DTLS 1.2", "remote-match": "matches the certificate", "remote-type": "host"}
+		if user == "carol" {
+			wanted["local-type"], wanted["relay-protocol"] = "relay", "tcp"
+		}
+		for fact, value := range wanted {
+			if panel[fact] != value {
+				t.Errorf("%s's panel has %s %q, wanted %q", user, fact, panel[fact], value)
+			}
+		}
+	}
+	if !together.Shared {
+		t.Error("alice does not see the screen that bob shares")
+	}
+	w.goOn()
+	w.await("ended")
+	p.end(t)
+	recorded(t, p)
+}
+
+// lurks tries what carol's client may not do in the lobby.
+func lurks(t *testing.T, p *process, meeting string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	carol := p.client(t, "carol")
+	_, offered := carol.MeetingMedia(ctx, meeting, "v=0\r\n", false)
+	_, _, read := carol.MeetingChat(meeting).Messages(ctx, "")
+	_, wrote := carol.MeetingChat(meeting).Send(ctx, "from the lobby")
+	_, relay := carol.MeetingICEServers(ctx, meeting)
+	_, roster := carol.MeetingParticipants(ctx, meeting)
+	for what, err := range map[string]error{"media": offered, "the chat": read, "a message": wrote, "credentials for the relay": relay, "the roster": roster} {
+		if codeOf(err) != signaling.CodeForbidden {
+			t.Errorf("%s in the lobby: %s, wanted %s", what, codeOf(err), signaling.CodeForbidden)
+		}
+	}
+	if keys := p.keyed("carol"); keys != 0 {
+		t.Errorf("carol has %d handshakes with the media processor while she is in the lobby", keys)
+	}
+	if made := p.allocations()["carol"]; len(made) > 0 {
+		t.Errorf("carol has allocations while she is in the lobby: %v", made)
+	}
+}
+
+// keyed is how many handshakes with a user the media processor has verified.
+func (p *process) keyed(user string) int {
+	n := 0
+	for _, r := range p.audit("dtls-negotiated") {
+		if r["user"] == user && r["allowed"] == true && r["rule"] == "fingerprint" {
+			n++
+		}
+	}
+	return n
+}
+
+// recorded checks what the server wrote down.
+func recorded(t *testing.T, p *process) {
+	t.Helper()
+	for _, user := range []string{"alice", "bob", "carol", "dave", "erin", "frank"} {
+		if p.keyed(user) == 0 {
+			t.Errorf("the audit log has no verified handshake of %s with the media processor", user)
+		}
+	}
+	for _, user := range []string{"carol", "dave"} {
+		over := false
+		for _, a := range p.allocations()[user] {
+			over = over || a.transport == "tcp"
+		}
+		if !over {
+			t.Errorf("%s has no allocation over TCP: %v", user, p.allocations()[user])
+		}
+	}
+	keyed := 0
+	for _, l := range p.legs(t) {
+		// The processor shows the log checks and handshakes, not media.
+		if strings.HasPrefix(l.Record.Leg, "processor-") && l.Stage == negotiation.StageKeyed.String() {
+			keyed++
+		} else {
+			t.Logf("leg %s: %s", l.Record.Leg, l.Stage)
+		}
+	}
+	if keyed != 6 {
+		t.Errorf("the negotiation log has %d legs of the media processor with keys, wanted 6", keyed)
+	}
+}
