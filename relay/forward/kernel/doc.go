@@ -53,15 +53,18 @@
 // of them), medians of three interleaved rounds of the CPU time that was added to all
 // processes, the kernel's work for a packet included:
 //
-//		nice -n -20 callpath bench --subjects callpath,callpath-kernel,coturn --studies cost,peak --loads spread,bursty --rounds 3 --duration 500ms
+//	nice -n -20 callpath bench --subjects callpath,callpath-kernel,coturn --studies cost,peak --loads spread,bursty --rounds 3 --duration 500ms
 //
-//	  - 50 flows of 1,000 packets a second: 0.08 of coturn's, where the sockets' way
-//	    takes 0.79. In runs of 16: 0.04 and 0.31. At 1200 bytes (--loads spread-1200),
-//	    where the machine was idle enough to take the system's time added: 2.0 µs a
-//	    packet, and coturn's 17.0.
-//	  - The relay's own process: 0.06 µs a packet, where coturn's has 13.9.
-//	  - Most packets per second: 4.2 times coturn's in runs of 16. There and for single
-//	    packets it was the generator that could not send more.
+// What came out:
+//
+//   - 50 flows of 1,000 packets a second: 0.08 of coturn's, where the sockets' way takes
+//     0.79. In runs of 16: 0.04 and 0.31.
+//   - Where the machine was idle enough to take the system's time added: 2.0 µs a packet,
+//     and coturn's 24.0 (--loads spread --rate 20000); 2.0 and 17.0 at 1200 bytes (--loads
+//     spread-1200 --rate 40000).
+//   - The relay's own process: 0.06 µs a packet, where coturn's has 13.9.
+//   - Most packets per second: 4.2 times coturn's in runs of 16. There and for single
+//     packets it was the generator that could not send more.
 //
 // A channel takes two structures of 64 bytes, in memory that is there from the start
 // (2.5 MB for 20,000 channels), and about 400 bytes in the table while it is bound.
