@@ -38,7 +38,7 @@ func scan(header []byte, ids *description.Extensions) (e elements) {
 			}
 			id, size, head = rest[0], int(rest[1]), 2
 		}
-		if head+size > len(rest) || id == 15 && !two {
+		if head+size > len(rest) || id == 15 && !two || id == 0 {
 			return e
 		}
 		e.add(ids, id, rest[head:head+size])
