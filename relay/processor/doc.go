@@ -64,9 +64,10 @@
 // # What it does not do
 //
 // It does not transcode for one stream: a receiver without the sender's codec gets
-// nothing of it on a slot, but hears it in the mix. The mix is made
-// in the worker's goroutine, so that many mixes of Opus want more sockets. It gives
-// publishers no REMB, only transport-wide feedback. There are no spatial layers of SVC, no data
+// nothing of it on a slot, but hears it in the mix. The mix is made in the worker's
+// goroutine, so that many mixes of Opus want more sockets. It gives publishers no REMB,
+// only transport-wide feedback. A leg without ICE is latched once: a peer that moves, or
+// shakes hands anew, makes a new offer. There are no spatial layers of SVC, no data
 // channels, no ICE over TCP (a TURN relay in front turns that into UDP), and no state
 // that outlives the process.
 //
