@@ -27,7 +27,7 @@ func (s *session) search(ctx context.Context, report *Report, tell func(Progress
 		}
 		k.Broken, k.Criteria, k.Saturated = n, unmet(step.Criteria), step.Saturated
 		if s.joined < s.asked {
-			break // nobody more comes in
+			break // those who are missing would be missing in every other step
 		}
 	}
 	return nil
@@ -61,11 +61,12 @@ func (s *session) holds(ctx context.Context, n int, report *Report, tell func(Pr
 		if err != nil {
 			return false, step, err
 		}
-		if len(s.people) == n && met(step.Criteria) {
-			return true, step, nil
-		}
 		if len(s.people) < n {
+			step.short(n, len(s.people))
 			break
+		}
+		if met(step.Criteria) {
+			return true, step, nil
 		}
 	}
 	return false, step, nil

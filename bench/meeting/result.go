@@ -37,7 +37,8 @@ func (r *Report) Met() bool {
 
 // Joins are how the participants came in.
 type Joins struct {
-	// Asked is how many were to join, Joined how many did, over the whole run.
+	// Asked is how many were to join, Joined how many did, over the whole run; in a
+	// search for the knee some have left and joined again.
 	Asked  int `json:"asked"`
 	Joined int `json:"joined"`
 	// Rate is how many joined per second, from the first to begin to the last to be
@@ -68,7 +69,8 @@ type Step struct {
 	Participants int           `json:"participants"`
 	Duration     time.Duration `json:"duration"`
 
-	// The figures of tally.Tally.
+	// The figures of tally.Tally. What was received and lost is of the intervals that
+	// ended in the step, each one second of one stream; what was sent is of the step.
 	Sent          uint64  `json:"sent"`
 	Unsent        uint64  `json:"unsent"`
 	Bytes         uint64  `json:"bytes"`

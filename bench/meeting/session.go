@@ -152,7 +152,7 @@ const (
 func (s *session) grow(ctx context.Context, to int, tell func(done int)) {
 	first := s.asked == 0
 	from := len(s.people)
-	s.asked = max(s.asked, to)
+	s.asked += max(0, to-from)
 	began := time.Now()
 	results := make(chan *participant, mostJoins)
 	var joining sync.WaitGroup

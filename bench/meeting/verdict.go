@@ -69,6 +69,14 @@ func (s *Step) judge(o Options) {
 	}
 }
 
+// short notes that fewer participants are there than the step is for.
+func (s *Step) short(wanted, seen int) {
+	s.Criteria = append(s.Criteria, Criterion{Name: "participants", Wanted: fmt.Sprint(wanted), Seen: fmt.Sprint(seen)})
+	if s.Saturated.Who == Nobody {
+		s.Saturated = Saturation{Served, fmt.Sprintf("%d participants did not come in", wanted-seen)}
+	}
+}
+
 // behind says what the generator could not do, "" when it kept up. What is late when
 // nothing is amiss is no harm, so that it counts only if it is seen in the criteria.
 func (s *Step) behind() string {

@@ -25,6 +25,12 @@ const (
 	keyTimes = 3
 )
 
+// Voice makes the payload of a packet of voice.
+func Voice(payload []byte, s tally.Stamp) {
+	clear(payload)
+	s.Put(payload)
+}
+
 // Level is the audio level of a sender (RFC 6464): one of eight speaks, for three seconds.
 func Level(now int64, sender uint32) byte {
 	const turn = int64(3 * time.Second)
@@ -55,8 +61,10 @@ type Picture struct {
 	Key   bool
 }
 
-// Fill makes the payload: descriptor, frame header, and what stands for the rest.
+// Fill makes the payload: descriptor, frame header, and what stands for the rest. The same
+// picture is filled the same way again.
 func (p Picture) Fill(payload []byte) {
+	clear(payload)
 	payload[0] = 0x80 // an extension follows
 	if p.First {
 		payload[0] |= 0x10 // a partition begins

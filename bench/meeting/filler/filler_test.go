@@ -30,6 +30,25 @@ func TestPicturesAreReadAsWhatTheyAre(t *testing.T) {
 	}
 }
 
+// What is sent again is what was sent.
+func TestPayloadsAreTheSameAgain(t *testing.T) {
+	stamp := tally.Stamp{Due: 1, Sender: 2}
+	for name, fill := range map[string]func([]byte){
+		"voice":   func(b []byte) { filler.Voice(b, stamp) },
+		"picture": filler.Picture{Stamp: stamp, ID: 3, First: true}.Fill,
+	} {
+		clean, dirty := make([]byte, filler.VoiceSize), make([]byte, filler.VoiceSize)
+		for i := range dirty {
+			dirty[i] = byte(i)
+		}
+		fill(clean)
+		fill(dirty)
+		if string(clean) != string(dirty) {
+			t.Errorf("%s: %x and %x", name, clean, dirty)
+		}
+	}
+}
+
 func TestABitrateIsThatManyBytes(t *testing.T) {
 	if got := filler.Bytes(1_000_000, 30, false); got != 4166 || filler.Packets(got) != 4 {
 		t.Errorf("%d bytes in %d packets", got, filler.Packets(got))

@@ -17,8 +17,6 @@ import (
 	"github.com/callpath/callpath/signaling"
 )
 
-type webrtcServer = webrtc.ICEServer
-
 // Media says what a client sends and receives, as that of package light.
 type Media struct {
 	Audio, Video           bool
@@ -54,52 +52,55 @@ type Client struct {
 
 // Open opens a client whose media packets bear a sender's number, with an offer that has
 // all its candidates. Servers are needed to go through a relay, of which roots verify TLS.
-func (g *Group) Open(ctx context.Context, sender uint32, m Media, servers []signaling.ICEServer, roots *x509.CertPool) (c *Client, err error) {
-	c = &Client{
+func (g *Group) Open(ctx context.Context, sender uint32, m Media, servers []signaling.ICEServer, roots *x509.CertPool) (*Client, error) {
+	c := &Client{
 		group: g, sender: sender, media: m, dialer: newDialer(servers, roots),
 		connected: make(chan struct{}), failed: make(chan struct{}), done: make(chan struct{}),
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.Close())
-		}
-	}()
-	api, err := g.api(c.dialer)
-	if err != nil {
-		return nil, err
+	if err := c.prepare(ctx, servers); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
-	cfg := webrtc.Configuration{}
-	if g.cfg.Transport != "" {
-		cfg.ICETransportPolicy = webrtc.ICETransportPolicyRelay
-		if cfg.ICEServers, err = pick(servers, g.cfg.Transport); err != nil {
-			return nil, err
-		}
-	}
-	if c.pc, err = api.NewPeerConnection(cfg); err != nil {
-		return nil, fmt.Errorf("full: %w", err)
-	}
-	c.watch()
-	if err := c.lines(); err != nil {
-		return nil, fmt.Errorf("full: %w", err)
-	}
-	first, err := c.pc.CreateOffer(nil)
-	if err != nil {
-		return nil, fmt.Errorf("full: offer: %w", err)
-	}
-	gathered := webrtc.GatheringCompletePromise(c.pc)
-	if err := c.pc.SetLocalDescription(first); err != nil {
-		return nil, fmt.Errorf("full: offer: %w", err)
-	}
-	select {
-	case <-gathered:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("full: gathering candidates: %w", context.Cause(ctx))
-	}
-	c.offer = c.pc.LocalDescription().SDP
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.clients[c] = struct{}{}
 	return c, nil
+}
+
+// prepare makes the connection and its offer.
+func (c *Client) prepare(ctx context.Context, servers []signaling.ICEServer) error {
+	api, err := c.group.api(c.dialer)
+	if err != nil {
+		return err
+	}
+	cfg := webrtc.Configuration{}
+	if transport := c.group.cfg.Transport; transport != "" {
+		cfg.ICETransportPolicy = webrtc.ICETransportPolicyRelay
+		if cfg.ICEServers, err = pick(servers, transport); err != nil {
+			return err
+		}
+	}
+	if c.pc, err = api.NewPeerConnection(cfg); err != nil {
+		return fmt.Errorf("full: %w", err)
+	}
+	c.watch()
+	if err := c.lines(); err != nil {
+		return fmt.Errorf("full: %w", err)
+	}
+	first, err := c.pc.CreateOffer(nil)
+	if err != nil {
+		return fmt.Errorf("full: offer: %w", err)
+	}
+	gathered := webrtc.GatheringCompletePromise(c.pc)
+	if err := c.pc.SetLocalDescription(first); err != nil {
+		return fmt.Errorf("full: offer: %w", err)
+	}
+	select {
+	case <-gathered:
+	case <-ctx.Done():
+		return fmt.Errorf("full: gathering candidates: %w", context.Cause(ctx))
+	}
+	c.offer = c.pc.LocalDescription().SDP
+	return nil
 }
 
 // watch follows the states of the connection.

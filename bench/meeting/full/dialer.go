@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pion/stun/v4"
+	"github.com/pion/webrtc/v4"
 
 	"github.com/callpath/callpath/signaling"
 )
@@ -54,7 +55,7 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 }
 
 // pick returns the servers as webrtc has them: the relay by one transport.
-func pick(servers []signaling.ICEServer, transport string) (picked []webrtcServer, err error) {
+func pick(servers []signaling.ICEServer, transport string) (picked []webrtc.ICEServer, err error) {
 	for _, s := range servers {
 		for _, text := range s.URLs {
 			u, err := stun.ParseURI(text)
@@ -66,7 +67,7 @@ func pick(servers []signaling.ICEServer, transport string) (picked []webrtcServe
 				name = "tls"
 			}
 			if (u.Scheme == stun.SchemeTypeTURN || u.Scheme == stun.SchemeTypeTURNS) && name == transport {
-				picked = append(picked, webrtcServer{URLs: []string{text}, Username: s.Username, Credential: s.Credential})
+				picked = append(picked, webrtc.ICEServer{URLs: []string{text}, Username: s.Username, Credential: s.Credential})
 				return picked, nil
 			}
 		}

@@ -73,7 +73,7 @@ func (s *source) voice(due time.Time, since time.Duration) {
 	if s.level != 0 {
 		_ = p.SetExtension(s.level, []byte{filler.Level(due.UnixNano(), s.client.sender)}) // a valid id and size
 	}
-	s.stamp(due).Put(p.Payload)
+	filler.Voice(p.Payload, s.stamp(due))
 	if s.track.WriteRTP(p) != nil {
 		s.count(due, 0, 1)
 		return

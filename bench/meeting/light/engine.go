@@ -98,7 +98,7 @@ type Engine struct {
 // The sizes of what an engine works with.
 const (
 	batch        = 32
-	clientBuffer = 1 << 20
+	clientBuffer = 4 << 20
 	memorySize   = 1 << 20
 	// longestWait bounds every wait, turnEvents what is sent before it is read again.
 	longestWait = 20 * time.Millisecond

@@ -64,7 +64,7 @@ func (c *Client) voice(due int64) {
 	copy(b[rtpHeader:], []byte{0xbe, 0xde, 0, 1, extensionLevel << 4, filler.Level(due, c.sender), 0, 0})
 	c.voiceSeq++
 	payload := c.engine.memory[len(b) : len(b)+filler.VoiceSize]
-	tally.Stamp{Due: due, Sender: c.sender}.Put(payload)
+	filler.Voice(payload, tally.Stamp{Due: due, Sender: c.sender})
 	sealed, err := c.sealer.RTP(b, payload)
 	if err != nil || c.socket.Send(sealed) != nil {
 		c.engine.tally.Unsent++
