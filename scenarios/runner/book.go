@@ -25,6 +25,7 @@ type book struct {
 	meetings []*entry
 	in       map[string]string // by participant: what it asked to get into last
 	leaving  map[string]bool   // participants whose own step leaves
+	silent   map[string]bool   // participants whose media was refused
 	messages []*messageEntry
 	// waits has each person's times in a lobby.
 	waits map[string][]wait
@@ -43,7 +44,7 @@ type entry struct {
 type wait struct{ from, until time.Time }
 
 func newBook(start time.Time) *book {
-	return &book{start: start, in: map[string]string{}, leaving: map[string]bool{}, waits: map[string][]wait{}}
+	return &book{start: start, in: map[string]string{}, leaving: map[string]bool{}, silent: map[string]bool{}, waits: map[string][]wait{}}
 }
 
 // add enters a conference that was made; media is true when people have any there.
@@ -78,6 +79,20 @@ func (b *book) joins(participant, name string) {
 	defer b.mu.Unlock()
 	b.in[participant] = name
 	delete(b.leaving, participant)
+	delete(b.silent, participant)
+}
+
+// silence notes that a participant's media was refused.
+func (b *book) silence(participant string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.silent[participant] = true
+}
+
+func (b *book) isSilent(participant string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.silent[participant]
 }
 
 func (b *book) leaves(participant string) {

@@ -165,10 +165,14 @@ func (r *run) join(ctx context.Context, name string, j *language.Join) error {
 		_, err = p.JoinMeeting(ctx, id, withMedia)
 	}
 	var problem *signaling.Problem
-	if errors.As(err, &problem) && problem.Status == http.StatusForbidden {
-		return nil // the controller's events tell of it
+	if !errors.As(err, &problem) || problem.Status != http.StatusForbidden {
+		return err
 	}
-	return err
+	if p.Place() == policy.Present {
+		r.book.denied(in, "media", name, err)
+		r.book.silence(name)
+	}
+	return nil // of the door, the controller's events tell
 }
 
 // setPolicies changes the policies as an administrator does; what is not said stays.
@@ -200,7 +204,7 @@ func (r *run) connectAll(ctx context.Context, step *language.Connect) error {
 			if err := r.awaitOthers(waiting, spec); err != nil {
 				return err
 			}
-			if r.participants[spec.Name].Place() == policy.Present {
+			if r.hasMedia(spec.Name) {
 				r.mu.Lock()
 				r.call.connected[spec.Name] = time.Now()
 				r.mu.Unlock()
@@ -214,12 +218,17 @@ func (r *run) connectAll(ctx context.Context, step *language.Connect) error {
 	return ctx.Err()
 }
 
+// hasMedia is true for who is in a conference, and was not refused what it sends.
+func (r *run) hasMedia(name string) bool {
+	return r.participants[name].Place() == policy.Present && !r.book.isSilent(name)
+}
+
 // awaitOthers waits until a participant has got what those beside it send, as far as
 // its slots go.
 func (r *run) awaitOthers(ctx context.Context, spec language.Participant) error {
 	p := r.participants[spec.Name]
 	in := r.book.joined(spec.Name)
-	if _, withMedia := r.book.id(in); !withMedia || p.Place() != policy.Present {
+	if _, withMedia := r.book.id(in); !withMedia || !r.hasMedia(spec.Name) {
 		return nil
 	}
 	before := p.Heard()
@@ -227,7 +236,7 @@ func (r *run) awaitOthers(ctx context.Context, spec language.Participant) error 
 		h = h.Since(before)
 		wanted := map[string][]string{}
 		for _, other := range r.scenario.Participants {
-			if other.Name == spec.Name || r.book.joined(other.Name) != in || r.participants[other.Name].Place() != policy.Present {
+			if other.Name == spec.Name || r.book.joined(other.Name) != in || !r.hasMedia(other.Name) {
 				continue
 			}
 			for _, kind := range sends(other) {
