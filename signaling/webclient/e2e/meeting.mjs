@@ -163,6 +163,19 @@ try {
   }
   await write(carol, 'hello from carol');
   await alice.locator('#chat-log li', { hasText: 'hello from carol' }).waitFor();
+  say('data loss prevention');
+  await alice.getByLabel('Message', { exact: true }).fill('my card is 4111 1111 1111 1111');
+  await alice.keyboard.press('Enter');
+  await alice.locator('#chat-error', { hasText: 'Cards are not for chats.' }).waitFor();
+  await alice.getByLabel('Message', { exact: true }).fill('it is DE89 3704 0044 0532 0130 00');
+  await alice.keyboard.press('Enter');
+  await alice.locator('#chat-error', { hasText: 'Is that number needed?' }).waitFor();
+  await alice.getByLabel('Why it has to be sent').fill('the invoice of June');
+  await alice.bringToFront();
+  await picture(alice, 'withheld');
+  await alice.keyboard.press('Enter');
+  for (const page of [alice, bob, carol]) await page.locator('#chat-log li', { hasText: 'it is DE89' }).waitFor();
+  say('screen');
   await bob.bringToFront();
   await bob.getByRole('button', { name: 'Share screen' }).click();
   let shared = true;

@@ -102,7 +102,10 @@ func (w *pages) goOn() {
 func members(t *testing.T) *process {
 	t.Helper()
 	folder := t.TempDir()
-	config := "identity:\n  users:\n"
+	config := "chat: {dlp: dlp.yaml}\nidentity:\n  users:\n"
+	must(t, os.WriteFile(filepath.Join(folder, "dlp.yaml"), []byte("name: home\nrules:\n"+
+		"  - {name: cards, content: [{type: payment-card}], action: block, notice: Cards are not for chats.}\n"+
+		"  - {name: accounts, content: [{type: iban}], action: warn, override: justify, notice: Is that number needed?}\n"), 0o600))
 	passwords := map[string]string{}
 	for _, user := range []string{"alice", "bob", "carol", "dave", "erin", "frank"} {
 		kind := "teams"
@@ -154,7 +157,7 @@ func TestThreePagesAndThreeOthersMeetThroughServe(t *testing.T) {
 			return slices.Contains(s.chat, "alice: before carol") && slices.Contains(s.chat, "carol: hello from carol")
 		})
 	}
-	if got := together.Chats["carol"]; !slices.Equal(got, []string{"hello from carol"}) {
+	if got := together.Chats["carol"]; len(got) == 0 || got[0] != "hello from carol" {
 		t.Errorf("carol's chat has %q, wanted only what was said since she was admitted", got)
 	}
 	for user, panel := range together.Panels {
@@ -167,6 +170,9 @@ func TestThreePagesAndThreeOthersMeetThroughServe(t *testing.T) {
 				t.Errorf("%s's panel has %s %q, wanted %q", user, fact, panel[fact], value)
 			}
 		}
+	}
+	if got := together.Chats["bob"]; !slices.Equal(got, []string{"before carol", "hello from carol", "it is DE89 3704 0044 0532 0130 00"}) {
+		t.Errorf("bob's chat has %q, wanted what was sent, the account with its justification, and no card", got)
 	}
 	if !together.Shared {
 		t.Error("alice does not see the screen that bob shares")

@@ -51,7 +51,8 @@ export async function ask(method, path, { body, token, keepalive = false } = {})
         signal: keepalive ? undefined : AbortSignal.timeout(attemptTimeout),
       });
     } catch (error) {
-      const refused = error instanceof Problem && error.status < 500;
+      // With the organisation's keys revoked, to ask again is of no use until an administrator restores one.
+      const refused = error instanceof Problem && (error.status < 500 || error.code === 'keys-revoked');
       if (refused || keepalive || Date.now() - began > retryFor) throw error;
       await new Promise((resume) => setTimeout(resume, wait / 2 + (Math.random() * wait) / 2));
     }

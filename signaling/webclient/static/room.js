@@ -259,7 +259,7 @@ export class Room {
       }
     } catch (error) {
       if (!(error instanceof Problem)) return this.#refused('The server cannot be reached.');
-      this.#refused([error.message, ...error.notices].join(' '), error.code === 'withheld' ? error.override : '', text);
+      this.#refused([error.message, ...error.notices].join(' '), error.code === 'message-withheld' ? error.override : '', text);
     }
   }
 
