@@ -182,8 +182,8 @@ type loadProgress struct {
 	bar   *mpb.Bar
 	last  time.Time
 
-	mu    sync.Mutex
-	doing string
+	mu           sync.Mutex
+	doing, stage string
 }
 
 func newLoadProgress(w io.Writer, quiet bool) *loadProgress {
@@ -209,8 +209,8 @@ func (p *loadProgress) step(s meeting.Progress) {
 			l.Sent, l.Received, 100*l.Loss, l.Latency.Round(10*time.Microsecond), l.Pacing.Round(10*time.Microsecond))
 	}
 	p.mu.Lock()
-	changed := doing != p.doing && s.Live == nil
-	p.doing = doing
+	changed := s.Doing != p.stage
+	p.doing, p.stage = doing, s.Doing
 	p.mu.Unlock()
 	if p.bar != nil {
 		p.bar.SetTotal(int64(s.Of)+1, false)
