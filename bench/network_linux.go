@@ -1,7 +1,13 @@
 package bench
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/callpath/callpath/relay/forward/kernel/namespace"
 )
@@ -22,7 +28,8 @@ var (
 )
 
 // newNetwork makes the network. What its kernels do for a packet, they do on the CPU of
-// the process that has sent it and in its account, forwarding in the kernel included.
+// the process that has sent it and in its account, forwarding in the kernel included,
+// until steer says otherwise.
 func newNetwork() (_ *network, err error) {
 	n := &network{}
 	defer func() {
@@ -74,6 +81,9 @@ func newNetwork() (_ *network, err error) {
 			return nil, err
 		}
 	}
+	if err := n.relay.Do(mountSysfs); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -83,4 +93,50 @@ func (n *network) close() {
 			at.Close()
 		}
 	}
+}
+
+// mountSysfs has this thread's namespace see its own interfaces in /sys.
+func mountSysfs() error {
+	err := unix.Unshare(unix.CLONE_NEWNS)
+	if err == nil {
+		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	}
+	if err == nil {
+		err = unix.Mount("sysfs", "/sys", "sysfs", 0, "")
+	}
+	if err != nil {
+		return fmt.Errorf("mount sysfs: %w", err)
+	}
+	return nil
+}
+
+// steer has what comes in at the relay's host be handled on some CPUs, as a card's
+// interrupts would, or, with none, on that of the process that has sent it.
+func (n *network) steer(cpus []int) error {
+	return n.relay.Do(func() error {
+		for _, name := range []string{"clients", "peers"} {
+			file := "/sys/class/net/" + name + "/queues/rx-0/rps_cpus"
+			if err := os.WriteFile(file, []byte(mask(cpus)), 0); err != nil {
+				return fmt.Errorf("steer packets: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// mask is a set of CPUs, as sysfs takes it: hexadecimal words of 32 bits, the highest
+// first.
+func mask(cpus []int) string {
+	words := make([]uint32, 1)
+	for _, c := range cpus {
+		for len(words) <= c/32 {
+			words = append(words, 0)
+		}
+		words[c/32] |= 1 << (c % 32)
+	}
+	var text []string
+	for i := len(words) - 1; i >= 0; i-- {
+		text = append(text, strconv.FormatUint(uint64(words[i]), 16))
+	}
+	return strings.Join(text, ",")
 }

@@ -17,3 +17,5 @@ var firstClient, relayHost, peerHost netip.Addr
 func newNetwork() (*network, error) { return nil, errors.ErrUnsupported }
 
 func (*network) close() {}
+
+func (*network) steer([]int) error { return errors.ErrUnsupported }

@@ -49,23 +49,23 @@
 //
 // # What it costs
 //
-// Against coturn 4.6.1, in three network namespaces, on two busy CPUs (others used 38 %
-// of them), medians of three interleaved rounds of the CPU time that was added to all
-// processes, the kernel's work for a packet included:
+// Against coturn 4.6.1, in three network namespaces, on two CPUs of which others used
+// 15 %, medians of three interleaved rounds:
 //
-//	nice -n -20 callpath bench --subjects callpath,callpath-kernel,coturn --studies cost,peak --loads spread,bursty --rounds 3 --duration 500ms
+//	callpath bench --subjects callpath,callpath-kernel,coturn --studies cost,peak --loads spread,bursty --rounds 3 --duration 500ms
 //
 // What came out:
 //
-//   - 50 flows of 1,000 packets a second: 0.08 of coturn's, where the sockets' way takes
-//     0.79. In runs of 16: 0.04 and 0.31.
-//   - Where the machine was idle enough to take the system's time added: 2.0 µs a packet,
-//     and coturn's 24.0 (--loads spread --rate 20000); 2.0 and 17.0 at 1200 bytes (--loads
-//     spread-1200 --rate 40000).
-//   - The relay's own process: 0.06 µs a packet, where coturn's has 13.9.
-//   - Most packets per second: 4.2 times coturn's in runs of 16, when the generator could
-//     not send more. Of single packets it could not send more than 1.0 to 1.9 times what
-//     coturn carries, so that the limit was not found.
+//   - 50 flows of 1,000 packets a second: 0.2 µs of the machine's time added for a packet,
+//     where coturn adds 14.8 and the sockets' way 13.8. In other runs, on a machine that
+//     was busier, it added 2.0 µs to coturn's 17.0 and 24.0, so it is 0.02 to 0.12 of
+//     coturn's; by the time of all processes, 0.05 to 0.3.
+//   - In runs of 16: 0.04 to 0.2 of coturn's, by the time of all processes.
+//   - The relay's own process: 0.06 µs a packet, where coturn's has 12.9.
+//   - The latency at that load, p99: 0.1 ms, where coturn's is 1.5 ms.
+//   - Most packets per second: 2.7 to 4.2 times coturn's in runs of 16, 1.8 of single
+//     packets. In all of them the generator could not send more (what it can send straight
+//     to the sink is 2.4 times what coturn carries), so the limit was not found.
 //
 // A channel takes two structures of 64 bytes, in memory that is there from the start
 // (2.5 MB for 20,000 channels), and about 400 bytes in the table while it is bound.
@@ -80,8 +80,9 @@
 //   - Routes that the program asks for itself (bpf_fib_lookup): refused where the machine
 //     does not forward IP (BPF_FIB_LKUP_RET_FWD_DISABLED), which a relay's need not. The
 //     relay asks for them instead.
-//   - Spreading what comes in over CPUs (RPS) gave the same peaks within what they differ
-//     from run to run.
+//   - To have what comes in handled on another CPU than the sender's (RPS): 3.1 times
+//     coturn's most packets in runs of 16 instead of 2.7, and 1.7 instead of 1.8 of single
+//     packets, within what they differ from run to run.
 //
 // Not tried: XDP. It comes before a card's driver has made a packet of what it received,
 // and is cheaper for that, where the driver supports it; in its generic mode it is not,
