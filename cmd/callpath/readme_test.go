@@ -31,13 +31,13 @@ func TestTheConfigurationOfTheReadmeIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```\n(identity:\n.*?)```").FindAllStringSubmatch(string(data), -1)
+	blocks := regexp.MustCompile("(?s)```\n((?:identity|meetings):\n.*?)```").FindAllStringSubmatch(string(data), -1)
 	if len(blocks) == 0 {
 		t.Fatal("the README has no configuration of serve")
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{"carol.password": "a password", "carol.totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
-		"shop.secret": "a secret of the shop with 32 bytes"} {
+		"shop.secret": "a secret of the shop with 32 bytes", "dlp.yaml": "name: cards\nrules:\n  - {name: cards, content: [{type: payment-card}], action: block}\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
