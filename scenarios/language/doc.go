@@ -13,5 +13,8 @@
 // The schema, for editors, is written by hand. It knows the shapes but not where
 // names point; a test holds its keys to those of the model.
 //
-// Start reading at Scenario, then Parse.
+// A scenario holds a call between two, or conferences: meetings and group calls.
+//
+// Start reading at Scenario, then Parse; meetings.go has the steps and expectations of
+// conferences.
 package language

@@ -7,9 +7,16 @@
 // half, which speaks with its peer, is an endpoint: package endpoint is the seam,
 // modern (webrtc/v4) and older (dtls/v2) are the two that there are.
 //
+// In a meeting or a group call the other side is a media processor: one offer with an
+// m-line for each stream that is sent or received, and one answer. Frames are marked
+// then (package media), so that what arrives says whose it is, whatever the media
+// processor has made of its numbers; and a participant whose media is lost restarts
+// ICE or joins again by itself.
+//
 // It judges nothing: whether a call went as it should is for the runner and its
 // expectations.
 //
 // Start reading at Participant; session.go is one call, transmission.go what is
-// sent, reception.go what is received.
+// sent, reception.go what is received; conference.go and recover.go are about media
+// processors.
 package participant
