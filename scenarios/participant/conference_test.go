@@ -294,3 +294,17 @@ func TestReadingAnAnswer(t *testing.T) {
 		t.Errorf("candidates %q, wanted %q", got, want)
 	}
 }
+
+// An answer comes from the network: whatever it holds, reading it ends.
+func FuzzReadingAnAnswer(f *testing.F) {
+	f.Add("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ssrc:11 cname:x\r\na=candidate:1 1 udp 2130706431 192.0.2.1 3478 typ host\r\n")
+	f.Add("a=ssrc:\r\na=candidate:\r\na=mid:\r\nm=\r\na=ssrc:4294967296\r\n")
+	f.Fuzz(func(t *testing.T, sdp string) {
+		if n, most := len(slotsOf(sdp)), strings.Count(sdp, "a=ssrc:"); n > most {
+			t.Errorf("%d slots of %d lines", n, most)
+		}
+		if words := candidatesInWords(sdp); words != "" && !strings.Contains(sdp, "a=candidate:") {
+			t.Errorf("candidates %q in %q", words, sdp)
+		}
+	})
+}

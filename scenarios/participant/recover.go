@@ -17,9 +17,9 @@ import (
 // media processor answers it, by joining with a new session.
 const (
 	// restartPatience is how long a restarted session has to find a path.
-	restartPatience = 5 * time.Second
+	restartPatience = 10 * time.Second
 	// rejoinPatience is the same for a new session.
-	rejoinPatience = 10 * time.Second
+	rejoinPatience = 12 * time.Second
 	// rejoinPause is between two attempts, and requestPatience how long the
 	// controller and the media processor behind it have for an answer.
 	rejoinPause     = 500 * time.Millisecond
