@@ -234,11 +234,11 @@ func (o *Options) check() error {
 	case o.Transport != Direct && o.Kind != Full:
 		return fmt.Errorf("transport %s needs participants of kind %s", o.Transport, Full)
 	case o.Server == nil && len(o.Self) == 0:
-		return errors.New("Self is empty; wanted the command that is the load's own server")
+		return errors.New("option Self is empty; wanted the command that is the load's own server")
 	case o.Server != nil && o.ServerShare < 1:
 		return errors.New("server-share is of the load's own server only")
 	case o.Server != nil && o.Server.Client == nil:
-		return errors.New("Server.Client is nil; wanted how participants sign in")
+		return errors.New("option Server.Client is nil; wanted how participants sign in")
 	}
 	return nil
 }

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,5 +102,64 @@ func TestLoadRefusesWhatCannotBe(t *testing.T) {
 		if code, out, errOut := smallLoad(t, t.Context(), c.arguments...); code != exitInput || !strings.Contains(errOut, c.wanted) {
 			t.Errorf("load %v: exit code %d, %q%q; wanted %d and %q", c.arguments, code, out, errOut, exitInput, c.wanted)
 		}
+	}
+}
+
+// Participants are users of an application's at a running server, and take part there as
+// anybody does.
+func TestLoadOnServe(t *testing.T) {
+	dir := t.TempDir()
+	secret, config, state := filepath.Join(dir, "shop.secret"), filepath.Join(dir, "callpath.yaml"), filepath.Join(dir, "state")
+	for name, text := range map[string]string{
+		secret: "a secret of the shop with 32 bytes", config: "identity:\n  applications: [{id: shop, secret: shop.secret}]\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	printed, out := io.Pipe()
+	served := make(chan int, 1)
+	go func() {
+		served <- execute(ctx, []string{"serve", "--config", config, "--state", state, "--listen=127.0.0.1", "--relay-udp=0", "--relay-tcp=0",
+			"--relay-tls=0", "--relay-dtls=0", "--processor-udp=0", "--signaling-https=0", "--admin-listen=127.0.0.1:0", "--log-level=error", "--drain=0s"}, out, io.Discard)
+		_ = out.Close()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-served; code != exitMet {
+			t.Errorf("serve ended with %d", code)
+		}
+	})
+	url := ""
+	lines := bufio.NewScanner(printed)
+	for url == "" && lines.Scan() {
+		if f := strings.Fields(lines.Text()); len(f) > 1 && f[0] == "signaling" {
+			url = f[1]
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, printed) }() // until serve has ended
+	if url == "" {
+		t.Fatal("serve does not say where it is")
+	}
+	at := []string{"--server", url, "--ca", filepath.Join(state, "authority.pem"), "--json", "-q"}
+	var r meeting.Report
+	code, text, errOut := smallLoad(t, t.Context(), append(at, "--application=shop", "--secret-file", secret, "--participants=4", "--meetings=2", "--senders=1",
+		"--server-process", fmt.Sprint(os.Getpid()))...)
+	if err := json.Unmarshal([]byte(text), &r); err != nil || code != exitMet || r.Steps[0].Streams != 4+2 || r.Steps[0].Spent.Memory == 0 {
+		t.Errorf("exit code %d, %v: %s%s", code, err, text, errOut)
+	}
+	code, text, _ = smallLoad(t, t.Context(), append(at, "--application=shop", "--secret-file", secret, "--participants=2", "--kind=full", "--transport=relay-tls")...)
+	if r = (meeting.Report{}); json.Unmarshal([]byte(text), &r) != nil || code != exitMet || r.Steps[0].Streams != 2 {
+		t.Errorf("through the relay: exit code %d: %s", code, text)
+	}
+	// A server that lets nobody in is told with what it said.
+	tokens := filepath.Join(dir, "tokens")
+	if err := os.WriteFile(tokens, []byte("not.a.token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, text, _ = smallLoad(t, t.Context(), append(at, "--tokens", tokens, "--participants=2")...)
+	if r = (meeting.Report{}); json.Unmarshal([]byte(text), &r) != nil || code != exitUnmet || r.Joins.Joined != 0 || !strings.Contains(text, "too few") {
+		t.Errorf("with bad tokens: exit code %d: %s", code, text)
 	}
 }
