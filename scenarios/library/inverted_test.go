@@ -150,8 +150,8 @@ func invert(v reflect.Value, path string) (reflect.Value, bool) {
 	case string:
 		return reflect.ValueOf(value + "-not"), true
 	case *bool:
-		if strings.HasSuffix(path, ".intact") && !*value {
-			return v, false
+		if strings.HasSuffix(path, ".intact") {
+			return v, false // false allows; it does not demand
 		}
 		opposite := !*value
 		return reflect.ValueOf(&opposite), true
