@@ -172,6 +172,35 @@ func TestOffersAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
+// Signaling decides by the same offer who may send what and who may share a screen: what it
+// does not take for that must not be it here.
+func TestDirectionsAndScreensAreReadAsSignalingReadsThem(t *testing.T) {
+	for _, tt := range []struct {
+		name, old, new        string
+		line                  int
+		send, receive, slides bool
+	}{
+		{"the session's direction", "t=0 0\r\n", "t=0 0\r\na=recvonly\r\n", 0, false, true, false},
+		{"before the session's its own", "t=0 0\r\n", "t=0 0\r\na=inactive\r\n", 2, false, true, true},
+		{"a word with slides in it", "a=content:slides", "a=content:xslides", 2, false, true, false},
+		{"slides behind a space", "a=content:slides", "a=content:main, slides", 2, false, true, false},
+		{"slides among others", "a=content:slides", "a=content:main,slides", 2, false, true, true},
+	} {
+		changed := strings.Replace(offer, tt.old, tt.new, 1)
+		changed = strings.Replace(changed, "a=sendrecv\r\n", "", 1)
+		if !strings.Contains(changed, tt.new) {
+			t.Fatalf("%s: the offer has not changed", tt.name)
+		}
+		o, err := Parse(changed, 10, false)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if m := o.Media[tt.line]; m.Send != tt.send || m.Receive != tt.receive || m.Slides != tt.slides {
+			t.Errorf("%s: sends %v, receives %v, slides %v", tt.name, m.Send, m.Receive, m.Slides)
+		}
+	}
+}
+
 func TestAPeerWithoutICENeedsNoBundle(t *testing.T) {
 	trunk := "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 5004 UDP/TLS/RTP/SAVP 8\r\na=rtcp-mux\r\na=setup:active\r\na=fingerprint:" + fingerprint + "\r\n"
 	o, err := Parse(trunk, 10, true)

@@ -127,7 +127,7 @@ var uris = [...]string{
 const idLimit = 15
 
 // parseMedia reads an m-line. Errors are what makes the whole offer unusable.
-func parseMedia(m *sdp.MediaDescription) (Media, error) {
+func parseMedia(d *sdp.SessionDescription, m *sdp.MediaDescription) (Media, error) {
 	line := Media{Kind: m.MediaName.Media, protocol: strings.Join(m.MediaName.Protos, "/")}
 	line.Mid, _ = m.Attribute(sdp.AttrKeyMID)
 	if len(line.Mid) > 16 || strings.ContainsAny(line.Mid, " \t") {
@@ -154,16 +154,11 @@ func parseMedia(m *sdp.MediaDescription) (Media, error) {
 		return line, nil
 	}
 	content, _ := m.Attribute("content")
-	line.Slides = line.Kind == "video" && strings.Contains(content, "slides")
-	line.Send, line.Receive = true, true
+	// Who decides on rights reads the same offer: a word that only contains "slides" is none.
+	line.Slides = line.Kind == "video" && slices.Contains(strings.Split(content, ","), "slides")
+	line.Send, line.Receive = directionOf(d, m)
 	for _, a := range m.Attributes {
 		switch a.Key {
-		case sdp.AttrKeySendOnly:
-			line.Receive = false
-		case sdp.AttrKeyRecvOnly:
-			line.Send = false
-		case sdp.AttrKeyInactive:
-			line.Send, line.Receive = false, false
 		case sdp.AttrKeyExtMap:
 			line.extension(a.Value)
 		case "simulcast":
@@ -172,6 +167,26 @@ func parseMedia(m *sdp.MediaDescription) (Media, error) {
 	}
 	line.streams(m)
 	return line, nil
+}
+
+// directionOf says which way an m-line goes: by its own attribute, by the session's for
+// those without, and else both ways (RFC 8866, section 6.7).
+func directionOf(d *sdp.SessionDescription, m *sdp.MediaDescription) (send, receive bool) {
+	for _, attributes := range [][]sdp.Attribute{m.Attributes, d.Attributes} {
+		for _, a := range attributes {
+			switch a.Key {
+			case sdp.AttrKeySendRecv:
+				return true, true
+			case sdp.AttrKeySendOnly:
+				return true, false
+			case sdp.AttrKeyRecvOnly:
+				return false, true
+			case sdp.AttrKeyInactive:
+				return false, false
+			}
+		}
+	}
+	return true, true
 }
 
 // extension reads the value of an a=extmap.

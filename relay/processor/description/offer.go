@@ -72,7 +72,7 @@ func Parse(text string, media int, latching bool) (*Offer, error) {
 	bundle := bundled(&d)
 	mids, live := make(map[string]bool), 0
 	for i, m := range d.MediaDescriptions {
-		line, err := parseMedia(m)
+		line, err := parseMedia(&d, m)
 		if err != nil {
 			return nil, fmt.Errorf("offer: m-line %d: %w", i, err)
 		}
