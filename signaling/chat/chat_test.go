@@ -215,6 +215,16 @@ func TestTheChatOfAMeeting(t *testing.T) {
 	r.Moderator = true
 	_, err = b.Delete(t.Context(), r, h.Messages[0].ID)
 	refused(t, err, chat.NotFound)
+	// Nor is she told what became of what was said before her.
+	edited, err := b.Edit(t.Context(), at("alice", eve, chat.Member{ID: "bob"}), h.Messages[0].ID, chat.Draft{Text: "corrected"})
+	must(t, err)
+	deleted, err := b.Delete(t.Context(), at("alice", eve, chat.Member{ID: "bob"}), h.Messages[0].ID)
+	must(t, err)
+	for _, sent := range []chat.Sent{edited, deleted} {
+		if !slices.Equal(sent.Recipients, []string{"bob"}) {
+			t.Errorf("what was said before eve came is told to %q", sent.Recipients)
+		}
+	}
 	_, err = b.SetMembers(t.Context(), r, []chat.Member{eve})
 	refused(t, err, chat.Invalid)
 	members, err := b.Members(t.Context(), r)

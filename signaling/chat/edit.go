@@ -83,5 +83,5 @@ func (s *Service) change(ctx context.Context, act Act, r Request, message string
 	if err != nil {
 		return Sent{}, stored(err)
 	}
-	return Sent{Message: c.message(in, number), Recipients: in.recipients(), Notices: changed.notices}, nil
+	return Sent{Message: c.message(in, number), Recipients: in.readers(c), Notices: changed.notices}, nil
 }

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// hidden says whether a message is older than what the person may see. One's own are
-// always seen.
-func (in *entered) hidden(c content) bool {
-	return c.Sent.Before(in.person.Since) && c.Sender != in.person.ID
-}
+// sees says whether somebody may see a message: not what is older than they may read, but
+// always their own.
+func (m Member) sees(c content) bool { return !c.Sent.Before(m.Since) || c.Sender == m.ID }
+
+func (in *entered) hidden(c content) bool { return !in.person.sees(c) }
 
 // History returns a page of messages. It asks the vault for the tenant's keys each
 // time: when they are revoked, nothing is read any more.

@@ -76,7 +76,7 @@ func (s *Service) Send(ctx context.Context, r Request, d Draft) (sent Sent, err 
 		sent, _, err := s.again(ctx, in, id, e)
 		return sent, err
 	}
-	return Sent{Message: c.message(in, number), Recipients: in.recipients(), Notices: text.notices}, nil
+	return Sent{Message: c.message(in, number), Recipients: in.readers(c), Notices: text.notices}, nil
 }
 
 // again returns a message that was sent before.
@@ -139,10 +139,13 @@ func (s *Service) last(thread string) (uint64, error) {
 	return records[0].Number, nil
 }
 
-func (in *entered) recipients() []string {
+// readers are the others who may see a message.
+func (in *entered) readers(c content) []string {
 	var all []string
 	for _, m := range in.others() {
-		all = append(all, m.ID)
+		if m.sees(c) {
+			all = append(all, m.ID)
+		}
 	}
 	return all
 }
