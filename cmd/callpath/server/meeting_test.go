@@ -107,6 +107,8 @@ func TestPoliciesAndRulesAreReloaded(t *testing.T) {
 	p.await("the policies", func() bool { return p.reloads(reloaded) == 2 })
 	_, err = bob.JoinMeeting(ctx, m.ID)
 	wants(t, "a join of an anonymous user", err, "forbidden DisableAnonymousJoin")
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.has("the configuration has changes that only a restart puts to use") != nil {
 		t.Error("a change of policies is said to need a restart")
 	}
