@@ -148,6 +148,9 @@ func (s *Stream) Muted() bool { return s.muted }
 // is not for it: of another source, of a layer that is dropped, from before a switch,
 // muted.
 func (s *Stream) Map(p *Packet, now time.Time) (n Numbers, ok bool) {
+	if p.SSRC == s.current && s.jumps(p) {
+		s.current, s.awaited = 0, newest{} // it begins anew
+	}
 	if p.SSRC != s.current && !s.enter(p, now) {
 		return Numbers{}, false
 	}
@@ -220,6 +223,14 @@ func (s *Stream) rebase() {
 // ahead says whether a packet of the current source is newer than all before.
 func (s *Stream) ahead(p *Packet) bool {
 	return !s.seqs.begun || int16(p.Seq-s.seqs.newest) > 0
+}
+
+// jumps says whether a packet is so far ahead of all others of its source that what is
+// between them cannot come any more. Such a gap is not passed on: a receiver that misses
+// one packet between two of them guesses a wrong rollover counter (RFC 3711, section
+// 3.3.1), and could not read this stream any more, whoever is on it.
+func (s *Stream) jumps(p *Packet) bool {
+	return s.seqs.begun && int16(p.Seq-s.seqs.newest) >= memory
 }
 
 // elapsed returns how long after the last packet that was forwarded the packet of

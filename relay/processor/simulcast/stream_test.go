@@ -236,6 +236,38 @@ func TestAudioChangesSpeakersAtAnyPacket(t *testing.T) {
 	}
 }
 
+// A source whose numbers jump moves no receiver's: one that loses a packet between two such
+// jumps would guess a wrong rollover counter for the slot, for good.
+func TestJumpsOfASourceAreNotPassedOn(t *testing.T) {
+	audio := simulcast.NewStream(simulcast.StreamConfig{ClockRate: 48000, Timeline: fanout.NewTimeline(100, 0)})
+	audio.Select(1, true)
+	seq, last := uint16(10), uint32(0)
+	for i := range 10 {
+		n, ok := audio.Map(&simulcast.Packet{SSRC: 1, Seq: seq, Timestamp: uint32(i) * 960, Frame: simulcast.Frame{Key: true}}, at(20*i))
+		if !ok || n.Seq != 100+uint16(i) || i > 0 && n.Timestamp <= last {
+			t.Fatalf("packet %d: got %+v, %v after the timestamp %d", i, n, ok, last)
+		}
+		last = n.Timestamp
+		seq += 0x7fff
+	}
+	// Pictures go on with a key frame.
+	video := simulcast.NewStream(simulcast.StreamConfig{Codec: simulcast.VP8, Timeline: fanout.NewTimeline(100, 0)})
+	video.Select(1, true)
+	for _, step := range []struct {
+		seq     uint16
+		key, ok bool
+		want    uint16
+	}{{10, true, true, 100}, {1033, false, true, 1123}, {2057, false, false, 0}, {2058, true, true, 1124}, {2059, false, true, 1125}} {
+		n, ok := video.Map(packet(t, 1, step.seq, uint32(step.seq)*90, vp8(step.key, true, step.seq, 1, 0, true, 1)), at(int(step.seq)))
+		if ok != step.ok || ok && n.Seq != step.want {
+			t.Errorf("packet %d: got %+v, %v; wanted %d, %v", step.seq, n, ok, step.want, step.ok)
+		}
+		if !ok && !video.Waiting() {
+			t.Errorf("packet %d: no key frame is waited for", step.seq)
+		}
+	}
+}
+
 // With sender reports the time between the last frame of one layer and the first of
 // another is the one between their samplings, however jittery they arrive.
 func TestSenderReportsMakeSwitchesExact(t *testing.T) {
