@@ -128,6 +128,7 @@ func (e *end) ready(w *worker) {
 
 // leave leaves a message to the engine.
 func (l *Listener) leave(e *end, from endpoint, p []byte) {
+	e.worker.left = true
 	if !l.queue.put(&l.core.packets, e, from, p) {
 		l.overflow.Add(1)
 	}

@@ -23,7 +23,7 @@ import (
 // Close when Receive has returned for the last time.
 type Port struct {
 	socket *socket
-	epoll  int
+	wait   *waiter
 	wake   int // an eventfd
 	in     *inbox
 	pace   pace
@@ -49,10 +49,10 @@ type portMessage struct {
 
 // NewPort takes the socket out of the net package: conn is closed, its address lives on.
 func NewPort(conn *net.UDPConn) (*Port, error) {
-	p := &Port{epoll: -1, wake: -1, in: newInbox(make([]byte, inboxSize))}
+	p := &Port{wake: -1, in: newInbox(make([]byte, inboxSize))}
 	var err error
-	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
+	if p.wait, err = newWaiter(2); err != nil {
+		return nil, err
 	}
 	if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		p.Close()
@@ -64,9 +64,9 @@ func NewPort(conn *net.UDPConn) (*Port, error) {
 	}
 	p.socket.grow(portBuffer)
 	for _, fd := range []int{p.wake, p.socket.fd} {
-		if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+		if err := p.wait.watch(fd); err != nil {
 			p.Close()
-			return nil, fmt.Errorf("watching descriptor %d: %w", fd, err)
+			return nil, err
 		}
 	}
 	for i := range p.msgs {
@@ -95,9 +95,7 @@ func (p *Port) Wake() { _, _ = unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}
 func (p *Port) Receive(most time.Duration) []fanout.Datagram {
 	if p.came > 0 {
 		p.pace.add(p.came, time.Now())
-		if p.pace.fast && p.came < plenty {
-			_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(pause)}, nil)
-		}
+		p.pace.gather(p.came)
 	}
 	p.arrived, p.in.used = p.arrived[:0], 0
 	if p.read(); p.came == 0 {
@@ -127,10 +125,11 @@ func (p *Port) read() {
 
 // await waits for the socket or for Wake.
 func (p *Port) await(most time.Duration) {
-	var events [2]unix.EpollEvent
-	n, err := unix.EpollWait(p.epoll, events[:], int((most+time.Millisecond-1)/time.Millisecond))
-	for i := 0; err == nil && i < n; i++ {
-		if int(events[i].Fd) == p.wake {
+	began := time.Now()
+	n := p.wait.waitUntil(began.Add(most))
+	p.pace.waited += time.Since(began)
+	for _, e := range p.wait.events[:n] {
+		if int(e.Fd) == p.wake {
 			var b [8]byte
 			_, _ = unix.Read(p.wake, b[:])
 		}
@@ -242,11 +241,10 @@ func (p *Port) Close() error {
 	if p.socket != nil {
 		p.socket.close()
 	}
-	for _, fd := range []*int{&p.wake, &p.epoll} {
-		if *fd >= 0 {
-			unix.Close(*fd)
-			*fd = -1
-		}
+	if p.wake >= 0 {
+		unix.Close(p.wake)
+		p.wake = -1
 	}
+	p.wait.close()
 	return nil
 }

@@ -39,8 +39,8 @@ type Relay struct {
 	// permitted are the addresses of peers that have a permission.
 	permitted []netip.Addr
 	closed    bool
-	// past are the figures of flows that were unbound.
-	past Totals
+	// past are the figures of flows that were unbound; nil when none was.
+	past *Totals
 }
 
 // toPeer forwards a client's datagram if it is of a bound channel.
@@ -126,6 +126,7 @@ func (r *Relay) toClient(w *worker, i int) {
 
 // leave leaves datagrams to the engine, or whoever stands in its place.
 func (r *Relay) leave(from endpoint, data []byte, size int) {
+	r.end.worker.left = true
 	for {
 		p := data[:min(size, len(data))]
 		var taken bool
@@ -186,6 +187,9 @@ func (r *Relay) replace(f *flow, remove func(*flow) bool) {
 		if gone {
 			old.leaveKernel()
 			toPeer, toClient := old.counts()
+			if r.past == nil {
+				r.past = new(Totals)
+			}
 			r.past.ToPeer.add(toPeer)
 			r.past.ToClient.add(toClient)
 		}
@@ -230,8 +234,10 @@ func (r *Relay) Flows() []FlowStats {
 func (r *Relay) totals() Totals {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.past
-	t.Overflow += r.overflow.Load()
+	t := Totals{Overflow: r.overflow.Load()}
+	if r.past != nil {
+		t.add(*r.past)
+	}
 	for _, f := range r.flows.Load().all {
 		toPeer, toClient := f.counts()
 		t.ToPeer.add(toPeer)

@@ -2,17 +2,17 @@ package forward
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // worker is one goroutine that waits for its sockets and forwards what comes. All
-// fields but epoll and sources belong to that goroutine.
+// fields but the waiter's and sources belong to that goroutine.
 type worker struct {
-	epoll   int
+	*waiter
 	wake    int // an eventfd, readable when the worker is to end
 	sources directory
 
@@ -20,16 +20,17 @@ type worker struct {
 	release func() // of the inbox's memory
 	toPeers *outbox
 	// dirty are the ends with something in their outbox.
-	dirty  []*end
-	events [slots]unix.EpollEvent
+	dirty []*end
 	// handled counts what was received since the last wait: datagrams, or runs.
 	handled int
-	pace    pace
-	ending  bool
+	// left is set when something was left to others.
+	left   bool
+	pace   pace
+	ending bool
 }
 
 const (
-	// pause is how long a worker lets packets gather when they come fast. With what
+	// pause is how long a worker that has too much to do lets packets gather. With what
 	// the kernel's timers add it is about a tenth of a millisecond.
 	pause = 50 * time.Microsecond
 	// gathered is how many are to come in a pause for it to pay, and plenty how many
@@ -37,30 +38,50 @@ const (
 	gathered, plenty = 2, 16
 	// paceWindow is over how long the pace is taken.
 	paceWindow = 2 * time.Millisecond
+	// A worker has too much to do from when it works for so much of its time, until it
+	// works, with pauses, for so much, in percent. Below, a pause would save what nobody
+	// lacks, and cost each packet its time.
+	busy, idle = 85, 60
 )
 
-// pace knows how fast packets come.
+// pace knows how fast packets come, and how much of its time a worker works.
 type pace struct {
-	since time.Time
-	count int
-	fast  bool
+	since  time.Time
+	count  int
+	waited time.Duration // since then, pauses included
+	hurry  bool
 }
 
 // add counts n that came by now.
 func (p *pace) add(n int, now time.Time) {
 	p.count += n
-	if window := now.Sub(p.since); window >= paceWindow {
-		p.fast = time.Duration(p.count)*pause >= gathered*window
-		p.since, p.count = now, 0
+	window := now.Sub(p.since)
+	if window < paceWindow {
+		return
 	}
+	fast := time.Duration(p.count)*pause >= gathered*window
+	worked := 100 * (window - p.waited) / window
+	p.hurry = fast && (worked >= busy || p.hurry && worked >= idle)
+	p.since, p.count, p.waited = now, 0, 0
+}
+
+// gather makes a pause, if one pays after n were received at once.
+func (p *pace) gather(n int) {
+	if !p.hurry || n >= plenty {
+		return
+	}
+	began := time.Now()
+	rest(pause)
+	p.waited += time.Since(began)
 }
 
 func newWorker(whole *atomic.Bool) (*worker, error) {
 	memory, release := outside(inboxSize)
-	w := &worker{epoll: -1, wake: -1, in: newInbox(memory), release: release, toPeers: newOutbox(whole)}
+	w := &worker{wake: -1, in: newInbox(memory), release: release, toPeers: newOutbox(whole)}
 	var err error
-	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
+	if w.waiter, err = newWaiter(slots); err != nil {
+		release()
+		return nil, err
 	}
 	if w.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		w.close()
@@ -83,11 +104,10 @@ func (w *worker) stop() { _, _ = unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 
 
 // close closes what run used, which has returned.
 func (w *worker) close() {
-	for _, fd := range []int{w.wake, w.epoll} {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
+	if w.wake >= 0 {
+		unix.Close(w.wake)
 	}
+	w.waiter.close()
 	w.release()
 }
 
@@ -96,15 +116,15 @@ func (w *worker) watch(fd int, s source) error {
 	if !w.sources.set(fd, s) {
 		return fmt.Errorf("descriptor %d is too high", fd)
 	}
-	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+	if err := w.waiter.watch(fd); err != nil {
 		w.sources.set(fd, nil)
-		return fmt.Errorf("watching descriptor %d: %w", fd, err)
+		return err
 	}
 	return nil
 }
 
 func (w *worker) unwatch(fd int) {
-	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	w.waiter.unwatch(fd)
 	w.sources.set(fd, nil)
 }
 
@@ -118,39 +138,31 @@ func (w *worker) run() {
 			}
 		}
 		w.flush()
+		if w.left {
+			// Whom it was left to may need this processor, which a worker with enough
+			// to do would keep for ten milliseconds.
+			w.left = false
+			runtime.Gosched()
+		}
 	}
 }
 
 // wait returns how many sources are ready. After work it looks without giving up the
-// processor. When packets come fast but one by one, it lets some gather first: to be
-// woken for each, and to wake each receiver, costs more than forwarding.
+// processor. When it has too much to do and packets come one by one, it lets some gather
+// first: to be woken for each, and to wake each receiver, costs more than forwarding.
 func (w *worker) wait() int {
 	if n := w.handled; n > 0 {
 		w.handled = 0
 		w.pace.add(n, time.Now())
-		if w.pace.fast && n < plenty {
-			_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(pause)}, nil)
-		}
+		w.pace.gather(n)
 		if n := w.poll(); n > 0 {
 			return n
 		}
 	}
-	for {
-		n, err := unix.EpollWait(w.epoll, w.events[:], -1)
-		if err == unix.EINTR {
-			continue
-		}
-		return max(n, 0)
-	}
-}
-
-// poll returns how many sources are ready now.
-func (w *worker) poll() int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])), uintptr(len(w.events)), 0, 0, 0)
-	if errno != 0 {
-		return 0
-	}
-	return int(n)
+	began := time.Now()
+	n := w.waiter.wait()
+	w.pace.waited += time.Since(began)
+	return n
 }
 
 // room makes sure that n datagrams can be received.
