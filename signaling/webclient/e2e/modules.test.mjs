@@ -354,3 +354,19 @@ test('a shared screen is marked in its own m-line, and nothing else is (RFC 4796
   assert.equal(marked(sdp, null), sdp);
   assert.equal(marked(sdp, '12'), `${session}${camera}${screen}a=content:slides\r\n${more}`);
 });
+
+test('that the peer is alerted or has answered may be told before the invite is', async (t) => {
+  // The class needs the name of a browser's only to be made.
+  const browser = /** @type {any} */ (globalThis);
+  browser.MediaStream = class {};
+  t.after(() => delete browser.MediaStream);
+  const { Call } = await import('../static/call.js');
+  const api = /** @type {any} */ ({});
+  const call = new Call(api, 'bob', 'outgoing', { forceRelay: false, transport: 'any' }, new Journal(() => {}));
+  const told = async (/** @type {any} */ type) => {
+    await call.take(/** @type {any} */ ({ seq: 1, type }));
+    return call.state;
+  };
+  assert.equal(await told('ringing'), 'ringing');
+  assert.equal(await told('answer'), 'connecting');
+});

@@ -15,7 +15,8 @@ import { held } from './sdp.js';
  * @type {Record<State, Partial<Record<Event_, State>>>}
  */
 const moves = {
-  preparing: { invited: 'calling', end: 'ended' },
+  // That the peer is alerted, or has answered, may be told before the invite's own response.
+  preparing: { invited: 'calling', ringing: 'ringing', answered: 'connecting', end: 'ended' },
   calling: { ringing: 'ringing', answered: 'connecting', end: 'ended' },
   ringing: { answered: 'connecting', end: 'ended' },
   incoming: { accepted: 'connecting', end: 'ended' },
