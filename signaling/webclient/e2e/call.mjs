@@ -8,12 +8,14 @@ import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { chromium, firefox } from 'playwright-core';
 
 /**
  * @typedef {object} Options
  * @property {string} url of the page
  * @property {string} chromium the program
+ * @property {string} firefox the program; with it, the caller's page is in it
+ * @property {boolean} dtls12 Firefox has no later version of DTLS
  * @property {'any' | 'udp' | 'tcp' | 'tls'} transport
  * @property {boolean} forceRelay
  * @property {string} caller
@@ -47,6 +49,13 @@ const flags = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
+// The same for Firefox: devices that need no permission, and candidates on loopback.
+const preferences = {
+  'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true,
+  'media.peerconnection.ice.loopback': true, 'media.autoplay.default': 0,
+  ...(options.dtls12 && { 'media.peerconnection.dtls.version.max': 0x0303 }),
+};
+
 /** @typedef {import('playwright-core').Page} Page */
 
 /** @param {string} step @param {...unknown} more */
@@ -71,7 +80,11 @@ function code(secret) {
 /** @param {Page} page @param {string} user */
 async function signIn(page, user) {
   page.on('console', (message) => say(`${user} console`, message.type(), message.text()));
-  page.on('pageerror', (error) => { throw error; });
+  page.on('pageerror', (error) => {
+    // What a policy forbids, Chromium tells on the console and Firefox as an error: the
+    // style that playwright adds for a picture, the icon that a browser looks for.
+    if (!String(error).includes('Content-Security-Policy')) throw error;
+  });
   await page.goto(options.url);
   await page.locator('#sign-in-here:focus').waitFor();
   if (options.pictured && user === caller) await picture(page, 'sign-in');
@@ -98,17 +111,25 @@ async function signIn(page, user) {
   await page.getByLabel('Transport to the relay').selectOption(options.transport);
 }
 
-/** Frames of the other side that have been shown. @param {Page} page */
-const frames = (page) => page.evaluate(() => /** @type {HTMLVideoElement} */ (document.getElementById('remote')).getVideoPlaybackQuality().totalVideoFrames);
+/**
+ * Frames of the other side that have been shown. Firefox does not count those of a
+ * stream, but numbers each that it shows. @param {Page} page
+ */
+const frames = (page) => page.evaluate((numbered) => new Promise((/** @type {(frames: number) => void} */ resolve) => {
+  const video = /** @type {HTMLVideoElement} */ (document.getElementById('remote'));
+  if (numbered) video.requestVideoFrameCallback((_, frame) => resolve(frame.presentedFrames));
+  else resolve(video.getVideoPlaybackQuality().totalVideoFrames);
+}), page.context() === other?.contexts()[0]);
 
 /** Waits until frames have come that were not there before. @param {Page} page @param {number} more */
 async function advance(page, more) {
   const before = await frames(page);
-  await page.waitForFunction(
-    (least) => /** @type {HTMLVideoElement} */ (document.getElementById('remote')).getVideoPlaybackQuality().totalVideoFrames >= least,
-    before + more,
-  );
-  return { before, after: await frames(page) };
+  const until = Date.now() + patience;
+  for (let after = before; ; after = await frames(page)) {
+    if (after >= before + more) return { before, after };
+    if (Date.now() > until) throw new Error(`${after - before} frames in ${patience} ms, wanted ${more}`);
+    await page.waitForTimeout(100);
+  }
 }
 
 /** What a page's panel shows. @param {Page} page */
@@ -122,8 +143,14 @@ const browser = await chromium.launchPersistentContext(profile, {
   executablePath: options.chromium, headless: true, args: flags, viewport: { width: 1440, height: 960 }, colorScheme: 'light',
 });
 browser.setDefaultTimeout(patience);
+// Debian's Firefox understands WebDriver BiDi; playwright has it as a channel.
+const other = options.firefox
+  ? await firefox.launch({ executablePath: options.firefox, channel: 'moz-firefox', headless: true, firefoxUserPrefs: preferences })
+  : null;
+const context = other ? await other.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1440, height: 960 }, colorScheme: 'light' }) : browser;
+context.setDefaultTimeout(patience);
 try {
-  const alice = await browser.newPage();
+  const alice = await context.newPage();
   const bob = await browser.newPage();
   if (options.bare) {
     await bob.addInitScript(() => {
@@ -238,12 +265,13 @@ try {
   await alice.locator('#sign-in-here:focus').waitFor();
   console.log(JSON.stringify({ panels, advanced, shown, focused, done, logs }));
 } catch (error) {
-  for (const [i, page] of browser.pages().entries()) {
+  for (const [i, page] of [...new Set([...context.pages(), ...browser.pages()])].entries()) {
     await page.screenshot({ path: join(options.pictures, `${options.name}-failed-${i}.png`) }).catch(() => {});
     say(`page ${i}`, await page.locator('body').innerText().catch(() => ''));
   }
   throw error;
 } finally {
+  await other?.close();
   await browser.close();
   rmSync(profile, { recursive: true, force: true });
 }

@@ -303,3 +303,28 @@ func TestUsersOfAnotherIssuerCallThroughServe(t *testing.T) {
 		t.Errorf("the audit log has exchanges of %v, wanted both users of contoso", by)
 	}
 }
+
+// A page in Firefox calls one in Chromium. Where Firefox does not tell something, its
+// panel says so; all else is what the server saw. Under DTLS 1.2 that includes the SRTP
+// profile, which DTLS 1.3 encrypts.
+func TestFirefoxCallsChromiumThroughServe(t *testing.T) {
+	driver := newDriver(t)
+	firefox := program(t, "firefox-esr")
+	for transport, version := range map[string]string{"udp": "DTLS 1.3", "tcp": "DTLS 1.2"} {
+		t.Run(transport, func(t *testing.T) {
+			p := newProcess(t)
+			got := driver.run(t, p.url, p.passwords, options{Transport: transport, ForceRelay: true, Name: "firefox-" + transport, Pictured: true,
+				Firefox: firefox, DTLS12: version == "DTLS 1.2"})
+			p.end(t)
+			for user, peer := range map[string]string{"alice": "bob", "bob": "alice"} {
+				t.Run(user, func(t *testing.T) { agree(t, p, got, user, peer, transport) })
+				if panel := got.Panels[user]; panel["dtls-version"] != version {
+					t.Errorf("the panel of %s has %q, wanted %s", user, panel["dtls-version"], version)
+				}
+			}
+			if at := got.Panels["alice"]["relay-url"]; at != "not told by this browser" && !strings.HasPrefix(at, "turn:") {
+				t.Errorf("the panel of alice has relay %q, wanted its URL, or that Firefox does not tell", at)
+			}
+		})
+	}
+}
