@@ -44,7 +44,7 @@ func (p *Participant) JoinGroup(ctx context.Context, id string) (signaling.Admis
 func (p *Participant) join(ctx context.Context, c *conference, ask func(context.Context, string) (signaling.Admission, error)) (signaling.Admission, error) {
 	p.resolvedFirst()
 	// Being admitted may be told before the answer to the join has been read.
-	p.change(func() { c.place, p.joined = policy.Outside, c })
+	p.change(func() { c.place, p.joined, p.listening = policy.Outside, c, false })
 	admission, err := ask(ctx, c.id)
 	if err != nil {
 		p.change(func() { p.joined = nil })
@@ -277,9 +277,33 @@ func (p *Participant) heed(n signaling.Notification) {
 				}
 			})
 		}
+	case signaling.NotifyMeetingMediaEnded:
+		p.running.Go(func() { p.listen(c) })
 	case signaling.NotifyMeetingRejected, signaling.NotifyMeetingRemoved, signaling.NotifyMeetingEnded:
 		p.out(c, string(n.Type))
 	}
+}
+
+// listen offers anew without what the participant sent, which it may not send any
+// more: so it gets back what it receives.
+func (p *Participant) listen(c *conference) {
+	var s *session
+	p.change(func() {
+		p.listening = true
+		if p.session != nil && p.session.conference == c {
+			s = p.session
+		}
+	})
+	if s != nil {
+		p.rejoinUntil(p.ctx, s)
+	}
+}
+
+// Listens is true for a participant that has lost the right to send what it sent.
+func (p *Participant) Listens() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.listening
 }
 
 // Alone says that nobody else is in the conference any more: until somebody is,

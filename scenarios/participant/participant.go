@@ -89,8 +89,10 @@ type Participant struct {
 	invite   *signaling.Notification // the last one that was not taken yet
 	session  *session                // the call, also after its end; nil before
 	muted    bool
-	joined   *conference   // the meeting or group that it is in, or waits to get into
-	broken   chan struct{} // holds one token when the media of a conference is lost
+	joined   *conference // the meeting or group that it is in, or waits to get into
+	// listening is true once the right to send is lost.
+	listening bool
+	broken    chan struct{} // holds one token when the media of a conference is lost
 }
 
 // New checks cfg; it opens no connection.
@@ -201,6 +203,9 @@ func (p *Participant) open(ctx context.Context, s *session, servers []signaling.
 	}
 	if s.conference != nil {
 		cfg.Conference = &p.cfg.Conference
+	}
+	if p.Listens() {
+		cfg.Spec.Media, cfg.Spec.Screen = []string{}, ""
 	}
 	if p.cfg.Spec.DTLS.Stack == "v2" {
 		return older.New(ctx, cfg)

@@ -172,7 +172,7 @@ func (b *book) happened(e signaling.Event) (alone []string) {
 	}
 	if place == language.StayLeft {
 		switch {
-		case e.User != "" && e.User != e.Person:
+		case e.User != "":
 			place = language.StayEnded
 		case !b.leaving[e.Person]:
 			place = language.StayLost

@@ -239,6 +239,9 @@ func (r *run) awaitOthers(ctx context.Context, spec language.Participant) error 
 			if other.Name == spec.Name || r.book.joined(other.Name) != in || !r.hasMedia(other.Name) {
 				continue
 			}
+			if r.participants[other.Name].Listens() {
+				continue
+			}
 			for _, kind := range sends(other) {
 				wanted[kind] = append(wanted[kind], other.Name)
 			}
