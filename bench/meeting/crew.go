@@ -33,6 +33,14 @@ type crew interface {
 	close() error
 }
 
+// newCrew makes the crew of the options' kind, with sockets at an address.
+func newCrew(o Options, local netip.Addr) (crew, error) {
+	if o.Kind == Full {
+		return newPeers(o, local)
+	}
+	return newEngines(o, local)
+}
+
 // relay is the way to a transport relay; empty without one.
 type relay struct {
 	servers []signaling.ICEServer
@@ -51,7 +59,7 @@ type engines struct {
 // perEngine is how many peers one thread has.
 const perEngine = 500
 
-func newEngines(o Options, local netip.Addr) (*engines, error) {
+func newEngines(o Options, local netip.Addr) (crew, error) {
 	e := &engines{}
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
@@ -104,7 +112,7 @@ func (e *engines) close() error {
 // peers are the crew of full ones.
 type peers struct{ group *full.Group }
 
-func newPeers(o Options, local netip.Addr) (*peers, error) {
+func newPeers(o Options, local netip.Addr) (crew, error) {
 	g, err := full.NewGroup(full.Config{
 		Loopback: local.IsLoopback(), Bitrate: o.VideoBitrate, Frames: o.Frames, Transport: relayed[o.Transport],
 	})

@@ -74,15 +74,11 @@ func open(ctx context.Context, o Options) (*session, error) {
 			at = found
 		}
 	}
-	var err error
-	if o.Kind == Full {
-		s.crew, err = newPeers(o, o.local(at))
-	} else {
-		s.crew, err = newEngines(o, o.local(at))
-	}
+	made, err := newCrew(o, o.local(at))
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	s.crew = made
 	return s, nil
 }
 

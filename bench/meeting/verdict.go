@@ -67,6 +67,28 @@ func (s *Step) judge(o Options) {
 	default:
 		s.Saturated = Saturation{Served, unmet(s.Criteria)[0].Name + " is not met while the generator kept up; " + s.paced()}
 	}
+	if s.Saturated.Who != Nobody {
+		s.Saturated.Why += s.Spent.crowded()
+	}
+}
+
+// What others do is told when at least mostBusy of the machine's time was used
+// and they took more than littleElse of it.
+const (
+	mostBusy   = 0.95
+	littleElse = 0.1
+)
+
+// crowded says how much others took of a machine that had no time left, "" when it had.
+func (c *Spent) crowded() string {
+	if c == nil {
+		return ""
+	}
+	all := float64(c.CPUs) * c.Elapsed.Seconds()
+	if busy := (c.Server + c.Generator + c.Others).Seconds(); busy < mostBusy*all || c.Others.Seconds() < littleElse*all {
+		return ""
+	}
+	return fmt.Sprintf("; the machine had no time left, of which others took %.2f of %d CPUs", c.Others.Seconds()/c.Elapsed.Seconds(), c.CPUs)
 }
 
 // short notes that fewer participants are there than the step is for.

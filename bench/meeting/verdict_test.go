@@ -8,6 +8,8 @@ import (
 	"github.com/callpath/callpath/bench/meeting/tally"
 )
 
+const ms = time.Millisecond
+
 func TestVerdicts(t *testing.T) {
 	bounds := Options{MaxLoss: 0.001, MaxLatency: 150 * time.Millisecond}
 	for _, c := range []struct {
@@ -27,6 +29,12 @@ func TestVerdicts(t *testing.T) {
 		{"loss of one that stumbles", func(s *Step) { s.Loss, s.Pacing.P99 = 0.01, 30*time.Millisecond }, "loss", Generator, "for one of a hundred"},
 		{"loss that it has not read", func(s *Step) { s.Loss, s.Unread = 0.01, 1000 }, "loss", Generator, "not read 1000"},
 		{"unsent", func(s *Step) { s.Unsent = 100 }, "load", Generator, "not sent 100 of 10100"},
+		{"loss on a machine that others use", func(s *Step) {
+			s.Loss, s.Spent = 0.01, &Spent{Elapsed: time.Second, CPUs: 2, Server: time.Second, Generator: 500 * ms, Others: 490 * ms}
+		}, "loss", Served, "others took 0.49 of 2 CPUs"},
+		{"loss on a machine with time", func(s *Step) {
+			s.Loss, s.Spent = 0.01, &Spent{Elapsed: time.Second, CPUs: 4, Server: time.Second, Others: 2 * time.Second}
+		}, "loss", Served, "p99 1ms"},
 		{"nothing sent", func(s *Step) { s.Sent = 0 }, "load", Served, "load"},
 	} {
 		s := Step{
@@ -39,7 +47,8 @@ func TestVerdicts(t *testing.T) {
 		if not := unmet(s.Criteria); len(not) > 0 {
 			got = not[0].Name
 		}
-		if got != c.unmet || s.Saturated.Who != c.who || !strings.Contains(s.Saturated.Why, c.why) {
+		if got != c.unmet || s.Saturated.Who != c.who || !strings.Contains(s.Saturated.Why, c.why) ||
+			strings.Contains(s.Saturated.Why, "others") != strings.Contains(c.why, "others") {
 			t.Errorf("%s: unmet %q, saturated %+v", c.name, got, s.Saturated)
 		}
 	}
