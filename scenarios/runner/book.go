@@ -202,6 +202,15 @@ func (b *book) wait(person string, at time.Time, begins bool) {
 	b.waits[person] = waits
 }
 
+// stands is true for who is in a conference, or waits in its lobby.
+func (b *book) stands(name, person string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.find(func(e *entry) bool { return e.Name == name })
+	waits := b.waits[person]
+	return e != nil && e.present[person] || len(waits) > 0 && waits[len(waits)-1].until.IsZero()
+}
+
 // waiting is true while a person is in a lobby, as the controller has it.
 func (b *book) waiting(person string) bool {
 	b.mu.Lock()

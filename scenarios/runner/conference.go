@@ -157,6 +157,9 @@ func (r *run) join(ctx context.Context, name string, j *language.Join) error {
 	}
 	r.stepped(result.Step{Name: "join", At: result.Duration(time.Since(r.started)), From: name, To: serviceSignaling, Carried: in})
 	p := r.participants[name]
+	if err := r.awaitOut(ctx, name); err != nil {
+		return err
+	}
 	r.book.joins(name, in)
 	var err error
 	if j.Group != "" {
@@ -173,6 +176,18 @@ func (r *run) join(ctx context.Context, name string, j *language.Join) error {
 		r.book.silence(name)
 	}
 	return nil // of the door, the controller's events tell
+}
+
+// awaitOut waits until the client of somebody who is out of the conference that it
+// joined last, for example because it was removed, has heard so.
+func (r *run) awaitOut(ctx context.Context, name string) error {
+	last := r.book.joined(name)
+	for last != "" && !r.book.stands(last, name) && r.participants[name].Place() != policy.Outside {
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("%s was not told that it is out of %s: %w", name, last, err)
+		}
+	}
+	return nil
 }
 
 // setPolicies changes the policies as an administrator does; what is not said stays.
