@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/callpath/callpath/relay/processor/description"
+	"github.com/callpath/callpath/relay/processor/simulcast"
 )
 
 // configure takes the m-lines of an offer: what is there already keeps its streams, by the
@@ -99,7 +100,7 @@ func (l *leg) slotOf(m *description.Media, name string) (*slot, error) {
 			return s, nil
 		}
 	}
-	s := &slot{leg: l, media: m, mid: name, kind: kindOf(m)}
+	s := &slot{leg: l, media: m, mid: name, kind: kindOf(m), temporal: simulcast.AllTemporal}
 	for _, ssrc := range []*uint32{&s.ssrc, &s.rtx} {
 		if ssrc == &s.rtx && !rtx {
 			break

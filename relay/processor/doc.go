@@ -44,8 +44,10 @@
 // What a receiver asks for again comes in a stream of retransmissions (RFC 4588), from a
 // memory that all receivers of a stream share; an m-line without that has no NACK. Key
 // frames are asked for at most twice a second. Of simulcast each receiver gets the layer
-// that its bandwidth can carry (packages estimate and simulcast), and bursts of video are
-// spread over the time that its path needs for them (pacer).
+// that its bandwidth can carry (packages estimate and simulcast); a slot of which not even
+// the lowest layer fits has none until there is room, but for the most important one. That,
+// and streams without simulcast, are sent with fewer frames then, where they have temporal
+// layers (VP8). Bursts of video are spread over the time that the path needs (pacer).
 //
 // # What it costs
 //

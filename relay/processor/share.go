@@ -14,7 +14,7 @@ const transportCC = description.TransportCC
 func (l *leg) share() {
 	w := l.w
 	var demands []simulcast.Demand
-	var slots []*slot
+	var slots, single []*slot
 	var fixed, want uint64
 	for _, s := range l.slots {
 		t := s.track
@@ -22,7 +22,8 @@ func (l *leg) share() {
 			continue
 		}
 		if s.ladder == nil {
-			// One layer, which comes whatever it needs.
+			// One layer, which comes whatever it needs, if need be with fewer frames.
+			single = append(single, s)
 			for _, y := range t.layers {
 				fixed += y.meter.Rate(w.now)
 			}
@@ -55,23 +56,40 @@ func (l *leg) share() {
 		}
 		l.pacer.set(l.estimate.Bitrate(w.now), streams)
 	}
-	if len(demands) == 0 {
-		return
-	}
 	budget := uint64(1 << 40) // a client that does not say what it can take gets all
 	if l.measured {
 		budget = l.estimate.Bitrate(w.now)
-		budget -= min(budget, fixed)
 	}
+	for _, s := range single {
+		s.thin(fixed, budget)
+	}
+	budget -= min(budget, fixed)
 	simulcast.Share(demands, budget, w.now)
 	for i, d := range demands {
-		if y := d.Choice; y >= 0 {
-			before := slots[i].selected()
-			slots[i].selects(slots[i].track.layers[y])
-			if before != 0 && before != slots[i].selected() {
+		s := slots[i]
+		switch {
+		case d.Choice >= 0:
+			before := s.selected()
+			s.selects(s.track.layers[d.Choice])
+			if before != 0 && before != s.selected() {
 				w.stats.Switches++
 			}
+			if i == 0 { // which goes out even if its lowest layer does not fit
+				s.thin(d.Layers[d.Choice].Bitrate, budget)
+			} else {
+				s.thin(0, budget)
+			}
+		case d.Lowest() > 0 && s.stream != nil:
+			s.stream.Select(0, true) // it does not fit: nothing is better than what loses packets of all
 		}
+	}
+}
+
+// thin leaves out temporal layers of what needs more than there is for it, in bit/s.
+func (s *slot) thin(needs, budget uint64) {
+	s.temporal = simulcast.Temporal(s.temporal, needs, budget)
+	if s.stream != nil {
+		s.stream.Limit(s.temporal)
 	}
 }
 

@@ -29,6 +29,8 @@ type slot struct {
 	of     string
 	stream *simulcast.Stream
 	ladder *simulcast.Ladder
+	// temporal is the highest temporal layer that it gets.
+	temporal uint8
 	// history is what was sent, for retransmissions.
 	history *cache.History[sent]
 	rtxSeq  uint16
@@ -127,6 +129,7 @@ func (s *slot) adopt(y *layer) bool {
 	s.stream = simulcast.NewStream(simulcast.StreamConfig{
 		Codec: simulcast.CodecOf(c.Name), ClockRate: c.ClockRate, Timeline: fanout.NewTimeline(s.seq+1, timestamp),
 	})
+	s.stream.Limit(s.temporal)
 	if c.RTX != 0 && s.history == nil {
 		s.history = cache.NewHistory[sent](0, cache.Limits{})
 	}

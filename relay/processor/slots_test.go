@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"github.com/callpath/callpath/relay/processor/simulcast"
 )
 
 // slotsOf says who is on a client's slots.
@@ -131,5 +133,89 @@ func TestLayersFollowTheBandwidth(t *testing.T) {
 	}
 	if m.stats.Drops[DropUnknown] != 0 {
 		t.Errorf("drops: %v", m.stats.Drops)
+	}
+}
+
+// What does not fit even with its lowest layer is not sent, but for the most important one;
+// it comes back when there is room.
+func TestWhatDoesNotFitIsNotSent(t *testing.T) {
+	m := newManual(t, nil, nil)
+	alice := m.enter("c", "alice", "VV", addr(1))
+	senders := []*client{m.enter("c", "bob", "m", addr(2)), m.enter("c", "carol", "m", addr(3))}
+	frame := uint32(0)
+	// watch returns how many packets each slot had in the last second.
+	watch := func(d time.Duration, remb float32) (got [2]int) {
+		for i := range int(d / (20 * time.Millisecond)) {
+			frame++
+			for _, c := range senders {
+				c.shows(3000, frame*1800, true, 0x30, '0', 0x40, 'q') // 80 kbit/s
+			}
+			if frame%10 == 0 {
+				alice.control(&rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: remb, SSRCs: []uint32{1}})
+			}
+			m.pass(20 * time.Millisecond)
+			media, _ := alice.got()
+			if i < int((d-time.Second)/(20*time.Millisecond)) {
+				continue
+			}
+			for _, p := range media {
+				for k, s := range alice.leg.slots {
+					if ssrcOf(p) == s.ssrc {
+						got[k]++
+					}
+				}
+			}
+		}
+		return got
+	}
+	for _, tt := range []struct {
+		remb float32
+		want [2]int
+	}{{300_000, [2]int{50, 50}}, {100_000, [2]int{50, 0}}, {60_000, [2]int{50, 0}}, {300_000, [2]int{50, 50}}} {
+		if got := watch(5*time.Second, tt.remb); got != tt.want {
+			t.Errorf("at %.0f bit/s: %v packets a second, wanted %v", tt.remb, got, tt.want)
+		}
+	}
+	// A picture that was off comes back at once: nothing said that the path is narrow.
+	m.pass(3 * time.Second)
+	if got := watch(time.Second, 300_000); got[0] < 40 || got[1] < 40 {
+		t.Errorf("after a pause of the senders: %v packets in a second", got)
+	}
+}
+
+// Of one stream with temporal layers a receiver gets as many as its path can carry.
+func TestTemporalLayersAreThinned(t *testing.T) {
+	m := newManual(t, nil, nil)
+	alice, bob := m.enter("c", "alice", "V", addr(1)), m.enter("c", "bob", "v", addr(2))
+	frame := uint32(0)
+	watch := func(remb float32) (got [3]int) {
+		for i := range 5 * 50 {
+			p := append([]byte{0x90, 0xe0, byte(frame) & 0x7f, byte(frame / 4), [4]byte{0, 2, 1, 2}[frame%4]<<6 | 0x20, 1}, make([]byte, 194)...)
+			if frame%100 == 0 {
+				p[5] = 0 // a key frame
+			}
+			bob.sends(bob.rtp(1000, 96, frame*1800, nil, p)) // 80 kbit/s
+			frame++
+			if i%10 == 0 {
+				alice.control(&rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: remb, SSRCs: []uint32{1}})
+			}
+			m.pass(20 * time.Millisecond)
+			media, _ := alice.got()
+			for _, p := range media {
+				if ssrcOf(p) == alice.leg.slots[0].ssrc && i >= 3*50 {
+					d, _ := simulcast.ParseVP8(rtpPayload(p))
+					got[d.Temporal]++
+				}
+			}
+		}
+		return got
+	}
+	for _, tt := range []struct {
+		remb float32
+		want [3]int
+	}{{300_000, [3]int{25, 25, 50}}, {60_000, [3]int{25, 25, 0}}, {40_000, [3]int{25, 0, 0}}, {300_000, [3]int{25, 25, 50}}} {
+		if got := watch(tt.remb); got != tt.want {
+			t.Errorf("at %.0f bit/s: %v packets of each layer in two seconds, wanted %v", tt.remb, got, tt.want)
+		}
 	}
 }
