@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/callpath/callpath/cmd/callpath/server"
+	"github.com/callpath/callpath/relay/turn"
 )
 
 func newServe() *cobra.Command {
@@ -109,6 +110,7 @@ func serve(ctx context.Context, out io.Writer, cfg *server.Config, log *slog.Log
 	defer signal.Stop(hangups)
 	hurry, stop := secondSignal(ctx)
 	defer stop()
+	turn.TuneCollector()
 	s, err := server.New(ctx, cfg, log)
 	if err != nil {
 		return fault(err)
