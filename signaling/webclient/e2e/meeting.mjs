@@ -1,123 +1,11 @@
 // Drives three pages of the web client through one meeting. The Go test beside it has
-// three participants without a browser in it, and is in step with this: each line that
-// this prints is a stage, with what the pages show, and it goes on when it reads a line.
+// three participants without a browser in it, and is in step with this (pages.mjs).
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { facts, options, perceives, picture, say, signIn, stage, withBrowser, write } from './pages.mjs';
 
-/**
- * @typedef {object} Options
- * @property {string} url of the page
- * @property {string} chromium the program
- * @property {Record<string, string>} passwords by user
- * @property {string[]} synthetic users without a page
- * @property {string} pictures folder for screenshots
- */
-
-/** @type {Options} */
-const options = JSON.parse(process.argv[2]);
-const patience = 60_000;
-
-// As in call.mjs; a fake camera of few frames, since three pages encode and decode here.
-const flags = [
-  '--ignore-certificate-errors', '--allow-loopback-in-peer-connection',
-  '--use-fake-device-for-media-stream=fps=10', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  '--disable-background-timer-throttling', '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows',
-];
-
-/** @typedef {import('playwright-core').Page} Page */
-
-/** @param {string} step @param {...unknown} more */
-const say = (step, ...more) => console.error(new Date().toISOString().slice(11, 23), step, ...more);
-
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-/** Tells the test how far this is, and waits until it says to go on. @param {string} name @param {object} [shown] */
-async function stage(name, shown = {}) {
-  say(name);
-  console.log(JSON.stringify({ stage: name, ...shown }));
-  if ((await lines.next()).done) throw new Error('the test has ended');
-}
-
-/** @param {Page} page @param {string} name */
-const picture = (page, name) => page.screenshot({ path: join(options.pictures, `meeting-${name}.png`) });
-
-/** @param {Page} page @param {string} user @param {string} [link] */
-async function signIn(page, user, link = options.url) {
-  page.on('console', (message) => say(`${user} console`, message.type(), message.text()));
-  page.on('pageerror', (error) => { throw error; });
-  // Counts connections, so that it is known when there is none.
-  await page.addInitScript(() => {
-    const { RTCPeerConnection: Connection } = window;
-    Object.assign(window, { connections: 0 });
-    window.RTCPeerConnection = new Proxy(Connection, {
-      construct(made, arguments_) {
-        /** @type {any} */ (window).connections++;
-        return Reflect.construct(made, arguments_);
-      },
-    });
-  });
-  await page.goto(link);
-  await page.locator('#sign-in-here:focus').waitFor();
-  await page.keyboard.press('Enter');
-  await page.getByLabel('User').fill(user);
-  await page.getByLabel('Password').fill(options.passwords[user]);
-  await page.keyboard.press('Enter');
-  await page.locator('#presence[data-state="connected"]').waitFor();
-}
-
-/** Waits until a page shows the pictures of all others move, and has seen each speak. @param {Page} page @param {string[]} others */
-async function perceives(page, others) {
-  const missing = new Map(others.map((other) => [other, /** @type {{frames?: number, moved: boolean, spoke: boolean}} */ ({ moved: false, spoke: false })]));
-  const end = Date.now() + patience;
-  for (;;) {
-    const now = await page.evaluate((names) => names.map((name) => {
-      const video = document.querySelector(`[data-tile="${name}"] video`);
-      const line = document.querySelector(`#roster [data-person="${name}"]`);
-      return {
-        name,
-        frames: video instanceof HTMLVideoElement && video.srcObject ? video.getVideoPlaybackQuality().totalVideoFrames : null,
-        speaks: line instanceof HTMLElement && line.dataset.speaking === 'true',
-      };
-    }), others);
-    for (const { name, frames, speaks } of now) {
-      const known = missing.get(name);
-      if (!known) continue;
-      if (frames !== null) {
-        known.frames ??= frames;
-        known.moved ||= frames >= known.frames + 10;
-      }
-      known.spoke ||= speaks;
-    }
-    const left = [...missing].filter(([, { moved, spoke }]) => !moved || !spoke);
-    if (left.length === 0) return;
-    if (Date.now() > end) throw new Error(`not seen or heard: ${JSON.stringify(left)}`);
-    await page.waitForTimeout(100);
-  }
-}
-
-/** @param {Page} page */
-const facts = (page) => page.evaluate(() => Object.fromEntries([...document.querySelectorAll('[data-fact]')].map((e) => [e.getAttribute('data-fact'), e.textContent])));
-
-/** @param {Page} page @param {string} text */
-async function write(page, text) {
-  await page.getByLabel('Message', { exact: true }).fill(text);
-  await page.keyboard.press('Enter');
-  await page.locator('#chat-log li', { hasText: text }).waitFor();
-}
-
-const profile = mkdtempSync(join(tmpdir(), 'callpath-chromium-'));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: options.chromium, headless: true, args: flags, viewport: { width: 1440, height: 1100 }, colorScheme: 'light',
-});
-browser.setDefaultTimeout(patience);
-try {
-  const [alice, bob, carol] = [await browser.newPage(), await browser.newPage(), await browser.newPage()];
+await withBrowser(async (newPage) => {
+  const [alice, bob, carol] = [await newPage(), await newPage(), await newPage()];
   await signIn(alice, 'alice');
   await alice.getByLabel('Subject of the meeting').fill('Weekly review');
   await alice.getByLabel('Subject of the meeting').press('Tab');
@@ -148,6 +36,9 @@ try {
     messages: document.querySelectorAll('#chat-log *').length,
   })) });
 
+  await alice.getByRole('button', { name: 'Reject Carol' }).press('Enter');
+  await carol.locator('#notice', { hasText: 'rejected, by alice' }).waitFor();
+  await carol.locator('#join').press('Enter');
   await alice.getByRole('button', { name: 'Admit Carol' }).press('Enter');
   const pages = { alice, bob, carol };
   for (const page of Object.values(pages)) {
@@ -197,14 +88,4 @@ try {
   await alice.getByRole('button', { name: 'End for all' }).press('Enter');
   await carol.locator('#notice', { hasText: 'the meeting has ended, by alice' }).waitFor();
   console.log(JSON.stringify({ stage: 'ended' }));
-} catch (error) {
-  for (const [i, page] of browser.pages().entries()) {
-    await page.screenshot({ path: join(options.pictures, `meeting-failed-${i}.png`) }).catch(() => {});
-    say(`page ${i}`, await page.locator('body').innerText().catch(() => ''));
-  }
-  throw error;
-} finally {
-  await browser.close();
-  rmSync(profile, { recursive: true, force: true });
-  process.stdin.destroy();
-}
+});

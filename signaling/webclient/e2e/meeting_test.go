@@ -23,7 +23,7 @@ import (
 // meetingPatience is how long the whole meeting may take on a busy machine.
 const meetingPatience = 5 * time.Minute
 
-// stage is a line of meeting.mjs.
+// stage is a line of a script.
 type stage struct {
 	Stage   string                       `json:"stage"`
 	Link    string                       `json:"link"`
@@ -33,7 +33,7 @@ type stage struct {
 	Shared  bool                         `json:"shared"`
 }
 
-// pages is meeting.mjs, stage by stage.
+// pages is a script, stage by stage.
 type pages struct {
 	t      *testing.T
 	lines  *bufio.Scanner
@@ -41,20 +41,23 @@ type pages struct {
 	stderr *bytes.Buffer
 }
 
-func (d driver) meet(t *testing.T, p *process, synthetic []string) *pages {
+// meet runs a script, whose name is that of its pictures, too.
+func (d driver) meet(t *testing.T, p *process, name string, synthetic ...string) *pages {
 	t.Helper()
-	data, err := os.ReadFile("meeting.mjs")
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(d.folder, "meeting.mjs"), data, 0o600))
+	for _, file := range []string{"pages.mjs", name + ".mjs"} {
+		data, err := os.ReadFile(file)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(d.folder, file), data, 0o600))
+	}
 	folder := os.Getenv("CALLPATH_PICTURES")
 	if folder == "" {
 		folder = t.TempDir()
 	}
 	argument, err := json.Marshal(map[string]any{"url": p.url, "chromium": d.chromium, "passwords": p.passwords,
-		"synthetic": synthetic, "pictures": folder})
+		"synthetic": append([]string{}, synthetic...), "pictures": folder, "name": name})
 	must(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), meetingPatience)
-	cmd := exec.CommandContext(ctx, d.node, "meeting.mjs", string(argument))
+	cmd := exec.CommandContext(ctx, d.node, name+".mjs", string(argument))
 	w := &pages{t: t, stderr: &bytes.Buffer{}}
 	cmd.Dir, cmd.Stderr = d.folder, w.stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -69,7 +72,7 @@ func (d driver) meet(t *testing.T, p *process, synthetic []string) *pages {
 		err := cmd.Wait()
 		cancel()
 		if err != nil {
-			t.Errorf("meeting.mjs: %v\n%s", err, w.stderr)
+			t.Errorf("%s.mjs: %v\n%s", name, err, w.stderr)
 		}
 	})
 	w.lines = bufio.NewScanner(out)
@@ -130,7 +133,7 @@ func members(t *testing.T) *process {
 func TestThreePagesAndThreeOthersMeetThroughServe(t *testing.T) {
 	driver := newDriver(t)
 	p := members(t)
-	w := driver.meet(t, p, []string{"dave", "erin", "frank"})
+	w := driver.meet(t, p, "meeting", "dave", "erin", "frank")
 	link, err := url.Parse(w.await("scheduled").Link)
 	must(t, err)
 	meeting := link.Query().Get("meeting")
@@ -246,5 +249,43 @@ func recorded(t *testing.T, p *process) {
 	}
 	if keyed != 6 {
 		t.Errorf("the negotiation log has %d legs of the media processor with keys, wanted 6", keyed)
+	}
+}
+
+// kill is SIGKILL.
+func (p *process) kill() {
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
+	_ = p.cmd.Process.Kill()
+	p.reading.Wait()
+	_ = p.cmd.Wait()
+}
+
+// A group call of two pages, one behind the relay, goes on when the server is killed and
+// started again: tokens stand, the call is in the store, and the pages find the new media
+// processor by themselves.
+func TestAGroupCallOutlivesTheServer(t *testing.T) {
+	driver := newDriver(t)
+	at := listen(t)
+	https := fmt.Sprintf("--signaling-https=%d", port(at.Addr()))
+	must(t, at.Close())
+	first := newProcess(t, https)
+	w := driver.meet(t, first, "group")
+	together := w.await("together")
+	if panel := together.Panels["bob"]; panel["local-type"] != "relay" || panel["remote-match"] != "matches the certificate" {
+		t.Errorf("bob's panel: %v, wanted the relay and the promised certificate", panel)
+	}
+	first.kill()
+	second := newProcess(t, https, "--state="+first.state)
+	w.goOn()
+	w.await("again")
+	w.goOn()
+	w.await("ended")
+	second.end(t)
+	for _, user := range []string{"alice", "bob"} {
+		if second.keyed(user) == 0 {
+			t.Errorf("the audit log has no handshake of %s with the second media processor", user)
+		}
 	}
 }

@@ -10,7 +10,7 @@
 import { closeDevices } from './devices.js';
 import { configuration } from './ice.js';
 import { Inspector } from './inspect.js';
-import { marked } from './sdp.js';
+import { fingerprints, marked } from './sdp.js';
 
 /** @typedef {'preparing' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} State */
 /** @typedef {'held' | 'admitted' | 'up' | 'down' | 'end'} Event_ */
@@ -392,6 +392,12 @@ export class Meeting extends EventTarget {
         await pc.setLocalDescription();
         this.journal.note('signaling', `offer sent: ${why}`);
         const { answer } = await this.#api.media(this.kind, this.id, marked(pc.localDescription?.sdp ?? '', this.#slides?.mid ?? null));
+        if (another(pc.remoteDescription, answer)) {
+          // It was started anew, or a second one has taken over: it knows nothing of this connection.
+          this.journal.note('signaling', 'another media processor answered: a new connection begins');
+          void this.#rebuild().catch((error) => this.journal.fault('signaling', 'no new connection', error));
+          return;
+        }
         await pc.setRemoteDescription({ type: 'answer', sdp: answer });
         this.journal.note('signaling', 'the media processor answered');
       } catch (error) {
@@ -506,6 +512,18 @@ export class Meeting extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event('change'));
   }
+}
+
+/**
+ * Whether an answer is of another processor than the one before: each has a certificate
+ * of its own (RFC 8842).
+ * @param {RTCSessionDescription | null} before
+ * @param {string} answer
+ */
+function another(before, answer) {
+  if (!before) return false;
+  const known = fingerprints(before).map((print) => print.value);
+  return fingerprints({ sdp: answer }).every((print) => !known.includes(print.value));
 }
 
 /** @param {RTCRtpTransceiver} transceiver @param {'audio' | 'video'} kind */

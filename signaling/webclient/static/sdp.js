@@ -3,7 +3,7 @@
 /**
  * The certificate fingerprints of a description (RFC 8122), of the session and of
  * all its media.
- * @param {RTCSessionDescription | null} description
+ * @param {{sdp: string} | null} description
  * @returns {{algorithm: string, value: string}[]} each once
  */
 export function fingerprints(description) {
