@@ -52,7 +52,7 @@ func (c *conference) join(j Join, offer *description.Offer) (string, error) {
 			return "", err
 		}
 		c.add(fresh)
-		l.on(wasEnded, "the participant has joined anew")
+		l.on(replaced, "the participant has joined anew")
 		return answer, nil
 	}
 	if l != nil {
@@ -98,12 +98,12 @@ func (c *conference) newLeg(j Join, offer *description.Offer) (*leg, string, err
 	}
 	answer, err := l.answer(offer)
 	l.describe(j.Offer, answer, err)
+	if err == nil && l.latching {
+		err = w.latches.add(l, offer.Fingerprints)
+	}
 	if err != nil {
 		l.remove()
 		return nil, "", err
-	}
-	if l.latching {
-		w.latches.add(l, offer.Fingerprints)
 	}
 	return l, answer, nil
 }

@@ -28,6 +28,9 @@ const (
 	EventConsent EventKind = "consent-expired"
 	// EventLeft: the participant was taken away because it, or the caller, said so.
 	EventLeft EventKind = "left"
+	// EventReplaced: a former leg of the participant was taken away, since an offer of
+	// another session was answered; the participant is there still.
+	EventReplaced EventKind = "replaced"
 	// EventEnded: the conference is over.
 	EventEnded EventKind = "ended"
 )

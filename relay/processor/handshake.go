@@ -270,10 +270,22 @@ type latch struct {
 	fingerprints []description.Fingerprint
 }
 
-func (t *latches) add(l *leg, f []description.Fingerprint) {
+// add refuses a certificate for which another leg waits: its media could get into the other's
+// conference. Another leg of the same participant may, which is about to be replaced.
+func (t *latches) add(l *leg, fingerprints []description.Fingerprint) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.legs = append(t.legs, latch{l, f})
+	for i, one := range t.legs {
+		if !slices.ContainsFunc(one.fingerprints, func(f description.Fingerprint) bool { return slices.Contains(fingerprints, f) }) {
+			continue
+		}
+		if one.leg.conference != l.conference || one.leg.name != l.name {
+			return errors.New("another participant waits for a handshake with the same certificate; valid: one certificate for each until it is connected")
+		}
+		t.legs[i].fingerprints = nil
+	}
+	t.legs = append(t.legs, latch{l, fingerprints})
+	return nil
 }
 
 func (t *latches) remove(l *leg) {

@@ -34,17 +34,18 @@ const (
 	late                       // it took too long
 	silent                     // consent has expired
 	closed                     // the peer has closed DTLS
-	wasEnded                   // the caller, or another leg of the participant, ended it
+	wasEnded                   // the caller ended it
+	replaced                   // the participant has joined anew
 )
 
 // legTable is the leg's state machine: state × event → state. All that ends a leg ends it
 // in each state; after that nothing happens.
-var legTable = [...][wasEnded + 1]legState{
-	//            hello        verified   mismatched failed late   silent closed wasEnded
-	answered:    {handshaking, connected, over, over, over, over, over, over},
-	handshaking: {handshaking, connected, over, over, over, over, over, over},
-	connected:   {connected, connected, connected, connected, connected, over, over, over},
-	over:        {over, over, over, over, over, over, over, over},
+var legTable = [...][replaced + 1]legState{
+	//            hello        verified   mismatched failed late   silent closed wasEnded replaced
+	answered:    {handshaking, connected, over, over, over, over, over, over, over},
+	handshaking: {handshaking, connected, over, over, over, over, over, over, over},
+	connected:   {connected, connected, connected, connected, connected, over, over, over, over},
+	over:        {over, over, over, over, over, over, over, over, over},
 }
 
 // legEnds says which event is told when something ends a leg.
@@ -55,6 +56,7 @@ var legEnds = [...]EventKind{
 	silent:     EventConsent,
 	closed:     EventLeft,
 	wasEnded:   EventLeft,
+	replaced:   EventReplaced,
 }
 
 // leg is a participant's transport, with its media in both directions.

@@ -45,7 +45,7 @@ func (c *client) heard() (all []string) {
 
 func TestALegEndsInEachStateByWhatEndsIt(t *testing.T) {
 	for state := answered; state < over; state++ {
-		for event := heardHello; event <= wasEnded; event++ {
+		for event := heardHello; event <= replaced; event++ {
 			next := legTable[state][event]
 			if ends := event > verified && (state != connected || event >= silent); ends != (next == over) {
 				t.Errorf("state %d, event %d: %d", state, event, next)
@@ -206,7 +206,7 @@ func TestANewSessionReplacesTheLeg(t *testing.T) {
 	must(t, err)
 	_, err = m.join(Join{Conference: "c", Participant: "alice"}, offer)
 	must(t, err)
-	if got := m.events(); !slices.Equal(got, []EventKind{EventJoined, EventLeft}) {
+	if got := m.events(); !slices.Equal(got, []EventKind{EventJoined, EventReplaced}) {
 		t.Errorf("%v", got)
 	}
 	if alice.leg.state != over || len(m.conferences["c"].legs) != 1 || m.byAddr[alice.at] != nil {
@@ -277,6 +277,10 @@ func TestLatchingNeedsDTLSToBegin(t *testing.T) {
 	must(t, err)
 	_, err = m.join(Join{Conference: "c", Participant: "trunk", Latching: true}, offer)
 	must(t, err)
+	// Two who wait with one certificate could not be told apart.
+	if _, err = m.join(Join{Conference: "d", Participant: "trunk", Latching: true}, offer); err == nil || m.conferences["d"] != nil {
+		t.Errorf("a second leg with the same certificate waits: %v", err)
+	}
 	m.receive(addr(1), []byte{23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1})
 	for i := range 4 {
 		m.receive(addr(10+i), hello)

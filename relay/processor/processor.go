@@ -152,8 +152,9 @@ func (p *Processor) Join(ctx context.Context, join Join) (answer string, err err
 	return answer, err
 }
 
-// Leave takes a participant away, if it is there. When it returns, no media of it or
-// for it is passed on any more.
+// Leave takes a participant away, if it is there. When it returns, nothing is sent to it any
+// more, and nothing that comes from it is passed on; what came before may wait in others'
+// pacers for a fifth of a second, and be sent again to who has lost it.
 func (p *Processor) Leave(conference, participant string) {
 	w := p.home(conference)
 	_ = w.do(context.Background(), func() {
