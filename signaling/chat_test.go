@@ -336,6 +336,12 @@ func TestATokenForChatsOnlyChats(t *testing.T) {
 	n.mu.Unlock()
 	_, err = mia.Invite(ctx(t), "tom", offer())
 	mustBe(t, err, signaling.CodeCalleeOffline, "")
+	if _, err := mia.CreateGroup(ctx(t), signaling.GroupRequest{Invited: []string{"tom", "olga"}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := next(t, tom, signaling.NotifyGroupInvite); n.From != "" || !strings.Contains(n.Reason, "scope voip") {
+		t.Errorf("without the scope tom is told %+v", n)
+	}
 	_, err = mia.ThreadChat(id).Send(ctx(t), "hello")
 	mustBe(t, err, signaling.CodeScope, "")
 }

@@ -321,8 +321,13 @@ func (c *Controller) next(s *session) (Notification, bool) {
 		s.sent = n.Seq
 		s.by.user.box.sent = max(s.by.user.box.sent, n.Seq)
 	}
-	if n.Message != nil && !s.by.grant.chats() {
+	switch {
+	case n.Type == NotifyGap:
+	case n.Message != nil && !s.by.grant.chats():
 		n.Message, n.Reason = nil, "the token lacks the scope "+ScopeChat
+	case n.Message == nil && !s.by.grant.calls():
+		// Such as an offer, which came while the user had another token.
+		n = Notification{Seq: n.Seq, Type: n.Type, Time: n.Time, Call: n.Call, Meeting: n.Meeting, Reason: "the token lacks the scope " + ScopeVoIP}
 	}
 	return n, ok
 }
