@@ -202,14 +202,16 @@ func (b *book) wait(person string, at time.Time, begins bool) {
 	b.waits[person] = waits
 }
 
-// stands is true for who is in a conference, or waits in its lobby.
-func (b *book) stands(name, person string) bool {
+// isIn is true for who is in a conference, past its lobby.
+func (b *book) isIn(name, person string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.find(func(e *entry) bool { return e.Name == name })
-	waits := b.waits[person]
-	return e != nil && e.present[person] || len(waits) > 0 && waits[len(waits)-1].until.IsZero()
+	return e != nil && e.present[person]
 }
+
+// stands is true for who is in a conference, or waits in its lobby.
+func (b *book) stands(name, person string) bool { return b.isIn(name, person) || b.waiting(person) }
 
 // waiting is true while a person is in a lobby, as the controller has it.
 func (b *book) waiting(person string) bool {

@@ -233,9 +233,10 @@ func (r *run) connectAll(ctx context.Context, step *language.Connect) error {
 	return ctx.Err()
 }
 
-// hasMedia is true for who is in a conference, and was not refused what it sends.
+// hasMedia is true for who is in a conference, as the controller has it, though its
+// client may not know yet, and was not refused what it sends.
 func (r *run) hasMedia(name string) bool {
-	return r.participants[name].Place() == policy.Present && !r.book.isSilent(name)
+	return r.book.isIn(r.book.joined(name), name) && !r.book.isSilent(name)
 }
 
 // awaitOthers waits until a participant has got what those beside it send, as far as
