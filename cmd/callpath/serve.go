@@ -23,10 +23,11 @@ func newServe() *cobra.Command {
 	load := func(*cobra.Command) (*server.Config, error) { return nil, nil }
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve real clients: transport relay, signaling and an admin endpoint",
+		Short: "Serve real clients: transport relay, media processor, signaling and an admin endpoint",
 		Long: strings.TrimSpace(`
 Serve real clients with the transport relay (STUN and TURN over UDP, TCP, TLS and
-DTLS), the signaling controller (HTTPS) and an admin endpoint (health, metrics).
+DTLS), the media processor of meetings and group calls (UDP), the signaling
+controller with chats (HTTPS) and an admin endpoint (health, metrics).
 
 Nothing has to be configured: certificates and secrets are made on first start and
 kept, with two users and their passwords, and only this machine can reach the
@@ -35,9 +36,9 @@ server. Each flag is also a key of the configuration file and a variable
 variables over the file. --print-config prints a file with every key, its default
 and what it means.
 
-SIGHUP reads certificates, secrets, users and rules again. SIGTERM and Ctrl-C take
-no new allocations and wait for the end of those that live, at most for --drain; a
-second one ends that waiting.`),
+SIGHUP reads certificates, secrets, users, rules and policies again. SIGTERM and
+Ctrl-C take no new allocations and meetings and wait for the end of those that
+live, at most for --drain; a second one ends that waiting.`),
 		Example: strings.Trim(`
   callpath serve
   callpath serve --listen 0.0.0.0,:: --public turn.example.org --config callpath.yaml
