@@ -252,16 +252,26 @@ func (p *target) meets(client *signaling.Client, group, transport string) (pc *w
 	return pc, hears
 }
 
-// A group call in which one has UDP and one only TCP, so that the relay stands in front
-// of the media processor, whose address is closed but for its port. Draining, the server
-// waits for its end.
+// A group call in which one reaches the media processor directly and the other through
+// the relay, over TCP, over UDP, and in the kernel where that can be had: the processor's
+// address is closed but for its port. Draining, the server waits for the call's end.
 func TestAGroupCallGoesOnWhileTheServerDrains(t *testing.T) {
+	for name, way := range map[string]struct{ transport, kernel string }{"tcp": {"tcp", "off"}, "udp": {"udp", "off"}, "kernel": {"udp", "lo"}} {
+		t.Run(name, func(t *testing.T) { drainsAfterTheCall(t, way.transport, way.kernel) })
+	}
+}
+
+func drainsAfterTheCall(t *testing.T, transport, kernel string) {
 	log := filepath.Join(t.TempDir(), "negotiation.log")
-	p := startServer(t, "--negotiation-log="+log, "--drain=1h")
+	flags := []string{"--drain=1h", "--relay-kernel=" + kernel}
+	if kernel == "off" {
+		flags = append(flags, "--negotiation-log="+log) // what is logged begins in the sockets
+	}
+	p := startServer(t, flags...)
 	alice, bob := p.client("alice"), p.client("bob")
 	const group = "0b8f8a0e-6f0e-4b0e-9c0e-3f0e6f0e4b0e"
 	_, aliceHears := p.meets(alice, group, "")
-	bobs, bobHears := p.meets(bob, group, "tcp")
+	bobs, bobHears := p.meets(bob, group, transport)
 	for _, hears := range []<-chan struct{}{aliceHears, bobHears} {
 		select {
 		case <-hears:
@@ -302,6 +312,9 @@ func TestAGroupCallGoesOnWhileTheServerDrains(t *testing.T) {
 	p.await("the report", func() bool {
 		return strings.Contains(strings.Join(p.said, "\n"), "0 participants of meetings left")
 	})
+	if kernel != "off" {
+		return
+	}
 	data, err := os.ReadFile(log)
 	ok(t, err)
 	if !strings.Contains(string(data), `"leg":"processor-1"`) || strings.Contains(string(data), "alice") {
