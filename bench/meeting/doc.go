@@ -15,6 +15,22 @@
 // receives; or of real networks. Generator and server share this machine, unless the
 // server is elsewhere.
 //
+// # What it found
+//
+// On two cores of an AMD EPYC (Zen 4), Go 1.26, of which other programs took 0.93:
+//
+//	callpath load --participants 50 --senders 5
+//
+// has 50 participants in one meeting hear and see each other: 3,100 packets a second go in
+// and 152,000 come out, of which none of 1.5 million was lost, with a pacing error of 0.4
+// ms (p50) and 6.9 ms (p99). The server took 0.64 CPUs, 4.2 CPU seconds for a million
+// packets forwarded, and 109 MB; the generator 0.42 CPUs. When the machine has no time
+// left a million costs less, 2.2 to 3.5, since more packets come together and leave as one
+// message, and all are late.
+//
+// A generator of 500 participants in 100 meetings of voice (callpath load -n 500 -m 100)
+// took 0.36 CPUs to send 25,000 and to receive 100,000 packets a second.
+//
 // Start reading at Options and Run; then session.go, what joins and leaves, step.go, one
 // measurement, and verdict.go.
 package meeting

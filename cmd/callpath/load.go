@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -110,6 +111,9 @@ func (f loadFlags) options(cmd *cobra.Command) (meeting.Options, error) {
 	}
 	if math.IsNaN(f.lossBound) || f.lossBound < 0 || f.lossBound > 100 {
 		return o, fmt.Errorf("--max-loss %v: wanted 0 to 100", f.lossBound)
+	}
+	if cmd.Flags().Changed("max-participants") && !f.FindKnee {
+		return o, errors.New("--max-participants is for --find-knee")
 	}
 	if f.html != "" {
 		if err := probeWhole(f.html); err != nil {

@@ -85,6 +85,8 @@ func TestLoadRefusesWhatCannotBe(t *testing.T) {
 		{[]string{"--duration=0s"}, "--duration 0s: wanted more than 0"},
 		{[]string{"--participants=1000000"}, "participants is"},
 		{[]string{"--max-loss=101"}, "--max-loss 101: wanted 0 to 100"},
+		{[]string{"--max-participants=20"}, "for --find-knee"},
+		{[]string{"--find-knee", "--max-participants=5"}, "max-participants is"},
 		{[]string{"--kind=heavy"}, `kind is "heavy"`},
 		{[]string{"--transport=relay-tcp"}, "kind full"},
 		{[]string{"--audio=false"}, "nobody sends"},

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"github.com/callpath/callpath/bench/meeting/full"
 	"github.com/callpath/callpath/bench/meeting/host"
 	"github.com/callpath/callpath/signaling"
 )
@@ -36,8 +37,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+const (
+	secret = "a shared secret"
+	// patience is for conditions that hold soon; the machine may be busy.
+	patience = 15 * time.Second
+)
+
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -51,31 +58,34 @@ func start(t *testing.T, cfg host.Config) (*host.Host, error) {
 	return host.Start(within(t), []string{self}, []string{variable + "=1"}, cfg)
 }
 
-// Its users can sign in, join, and get credentials for the relay.
-func TestAServerInAProcessOfItsOwn(t *testing.T) {
-	h, err := start(t, host.Config{Users: 2, Secret: "a shared secret", Relay: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Stop()
+// sign makes the client of a user.
+func sign(t *testing.T, at *host.Ready, user int) *signaling.Client {
+	t.Helper()
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(h.CA) {
+	if !roots.AppendCertsFromPEM(at.CA) {
 		t.Fatal("no authority")
 	}
 	c, err := signaling.NewClient(signaling.ClientConfig{
-		BaseURL: h.URL, RootCAs: roots, User: host.User(1), Secret: "a shared secret", Log: slog.New(slog.DiscardHandler),
+		BaseURL: at.URL, RootCAs: roots, User: host.User(user), Secret: secret, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// Its users can sign in and join.
+func TestAServerInAProcessOfItsOwn(t *testing.T) {
+	h, err := start(t, host.Config{Users: 2, Secret: secret, Relay: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Stop()
+	c := sign(t, &h.Ready, 1)
 	defer c.Close()
 	id := uuid.NewString()
 	if _, err := c.JoinGroup(within(t), id); err != nil {
 		t.Fatal(err)
-	}
-	servers, err := c.GroupICEServers(within(t), id)
-	if err != nil || len(servers) != 1 || len(servers[0].URLs) != 3 || servers[0].Credential == "" {
-		t.Errorf("%d servers, %v", len(servers), err)
 	}
 	stats, err := h.Stats(within(t))
 	if err != nil || stats.Processor.Participants != 0 {
@@ -92,7 +102,7 @@ func TestAServerInAProcessOfItsOwn(t *testing.T) {
 }
 
 func TestAServerThatCannotStartSaysWhy(t *testing.T) {
-	for _, cfg := range []host.Config{{Users: 0, Secret: "a shared secret"}, {Users: 1, Secret: "short"}, {Users: 1 << 20, Secret: "a shared secret"}} {
+	for _, cfg := range []host.Config{{Users: 0, Secret: secret}, {Users: 1, Secret: "short"}, {Users: 1 << 20, Secret: secret}} {
 		h, err := start(t, cfg)
 		if err == nil {
 			h.Stop()
@@ -106,26 +116,71 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	}
 }
 
-// The talk, without a process.
+// Without a process: what it says, and somebody who joins.
 func TestServeAnswersUntilItsInputEnds(t *testing.T) {
 	in, orders := io.Pipe()
-	var out bytes.Buffer
+	said, out := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- host.Serve(within(t), in, &out) }()
-	e := json.NewEncoder(orders)
-	for _, order := range []any{host.Config{Users: 1, Secret: "a shared secret", Relay: true}, map[string]bool{"stats": true}} {
+	go func() {
+		done <- host.Serve(within(t), in, out)
+		_ = out.Close()
+	}()
+	e, d := json.NewEncoder(orders), json.NewDecoder(said)
+	var answer struct {
+		Ready *host.Ready `json:"ready"`
+		Stats *host.Stats `json:"stats"`
+	}
+	ask := func(order any) {
+		t.Helper()
 		if err := e.Encode(order); err != nil {
 			t.Fatal(err)
 		}
+		answer.Ready, answer.Stats = nil, nil
+		if err := d.Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := orders.Close(); err != nil {
+	ask(host.Config{Users: 1, Secret: secret, Relay: true})
+	c := sign(t, answer.Ready, 0)
+	id := uuid.NewString()
+	if _, err := c.JoinGroup(within(t), id); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err != nil {
+	if servers, err := c.GroupICEServers(within(t), id); err != nil || len(servers) != 1 || len(servers[0].URLs) != 3 || servers[0].Credential == "" {
+		t.Errorf("%d servers, %v", len(servers), err)
+	}
+	g, err := full.NewGroup(full.Config{Loopback: true, Bitrate: 100_000, Frames: 10})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if text := out.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, `"ready"`) || !strings.Contains(text, `"stats"`) {
-		t.Errorf("said %s", text)
+	peer, err := g.Open(within(t), 0, full.Media{Audio: true, AudioSlots: 1}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := c.GroupMedia(within(t), id, peer.Offer(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := peer.Connect(within(t), text); err != nil {
+		t.Fatal(err)
+	}
+	// Who is on which slot is told to the controller, and from there.
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		slots, err := c.GroupLayout(within(t), id)
+		if len(slots) == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no layout: %v %v", slots, err)
+		}
+	}
+	if ask(map[string]bool{"stats": true}); answer.Stats == nil || answer.Stats.Processor.Connected != 1 {
+		t.Errorf("%+v", answer.Stats)
+	}
+	for _, err := range []error{peer.Close(), g.Close(), c.Close(), orders.Close(), <-done} {
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -106,11 +106,10 @@ func (e *Engine) Open(ctx context.Context, sender uint32, m Media) (*Client, err
 	c.agent = agent{local: ice, tieBreaker: binary.BigEndian.Uint64(random[12:])}
 	c.offer = offer(m, ice, e.fingerprint, c.ssrc)
 	c.publisher.begin(random[20:])
-	if err := e.do(ctx, func() { err = c.enter() }); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
+	// Not to be given up half-way: the engine would come to know a socket that is closed.
+	entered := error(nil)
+	if err := e.do(context.WithoutCancel(ctx), func() { entered = c.enter() }); err != nil || entered != nil {
+		return nil, errors.Join(err, entered, s.Close())
 	}
 	return c, nil
 }
