@@ -107,7 +107,7 @@ func TestEveryStudyHasItsRows(t *testing.T) {
 	o.Studies = nil // all
 	done := 0
 	o.OnProgress = func(p bench.Progress) {
-		if p.Done > p.Of || p.Done < done || p.Doing == "" {
+		if p.Done > p.Of || p.Done < done || p.Doing == "" || p.Estimate <= 0 {
 			t.Errorf("progress %+v after %d", p, done)
 		}
 		done = p.Done
@@ -123,7 +123,7 @@ func TestEveryStudyHasItsRows(t *testing.T) {
 			t.Errorf("%s: the search was ended by %q", r.Subject, r.Limits)
 		}
 	}
-	for study, want := range map[bench.Study]int{bench.Cost: 2, bench.Peak: 2, bench.Latency: 5, bench.Flows: 2} {
+	for study, want := range map[bench.Study]int{bench.Cost: 2, bench.Peak: 2, bench.Latency: 5, bench.Flows: 2, bench.FanOut: 2 * 2 * 9} {
 		if count[study] != want {
 			t.Errorf("%s: %d rows, wanted %d", study, count[study], want)
 		}
@@ -173,6 +173,23 @@ func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
 		}
 		if _, err := bench.Run(t.Context(), o); err == nil {
 			t.Errorf("ran in spite of %s", want)
+		}
+	}
+}
+
+// The whole suite is for a coffee break, the short form for a minute.
+func TestDefaultsTakeTheTimeThatIsPromised(t *testing.T) {
+	for quick, most := range map[bool]time.Duration{true: time.Minute, false: 20 * time.Minute} {
+		o := bench.Options{Self: []string{"callpath"}, Quick: quick, Subjects: bench.DefaultSubjects(quick)}
+		if err := (subject.All()[len(subject.All())-1]).Available(); err == nil && !quick {
+			o.Subjects = append(o.Subjects, "coturn")
+		}
+		took, err := o.Estimate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took <= 0 || took > most {
+			t.Errorf("quick %t: estimated %v, wanted at most %v", quick, took, most)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 // Package bench measures relays side by side: what a packet costs, how many packets
 // a second a relay carries, how long they take, and how that changes with the number
-// of flows.
+// of flows; and what a media processor's packet costs by the number of its receivers
+// (package fan).
 //
 // Every subject (package subject) is measured by the same load (package load) from
 // the same generator (package loader), in processes of their own on fixed CPUs. In

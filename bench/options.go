@@ -20,10 +20,11 @@ const (
 	Peak    Study = "peak"    // the most packets per second
 	Latency Study = "latency" // how long packets take, up to the peak
 	Flows   Study = "flows"   // what a packet costs by the number of flows
+	FanOut  Study = "fanout"  // what a media processor's packet costs by the number of receivers
 )
 
 // Studies are all of them, in the order in which they run.
-func Studies() []Study { return []Study{Cost, Peak, Latency, Flows} }
+func Studies() []Study { return []Study{Cost, Peak, Latency, Flows, FanOut} }
 
 // Network is what is between clients, relay and peers.
 type Network string
@@ -79,6 +80,8 @@ type Progress struct {
 	Doing string
 	// Done and Of count measurements.
 	Done, Of int
+	// Estimate is about how long the whole takes.
+	Estimate time.Duration
 }
 
 // The bounds of options, and of the short form as a whole.
@@ -149,7 +152,7 @@ func defaultsOf(quick bool) Options {
 	return Options{
 		Subjects: subjects,
 		Loads:    []string{"spread", "spread-60", "spread-1200", "audio", "bursty", "calls"},
-		Rounds:   3, Duration: 2 * time.Second, FlowCounts: []int{1, 10, 100, 1000, 10_000}, Rate: load.MaxRate,
+		Rounds:   3, Duration: time.Second, FlowCounts: []int{1, 10, 100, 1000, 10_000}, Rate: load.MaxRate,
 	}
 }
 
@@ -195,7 +198,7 @@ func (o Options) check() error {
 	}
 	for _, s := range o.Studies {
 		if !slices.Contains(Studies(), s) {
-			return fmt.Errorf("no study %q; valid: cost, peak, latency, flows", s)
+			return fmt.Errorf("no study %q; valid: cost, peak, latency, flows, fanout", s)
 		}
 	}
 	if o.Network != "" && o.Network != Loopback && o.Network != Namespaces {

@@ -31,6 +31,12 @@ type runner struct {
 // does not know its command, and begins anew, does not go on for ever.
 const processMark = "CALLPATH_BENCH_PROCESS"
 
+// What the report says of the networks.
+const (
+	onLoopback   = "loopback"
+	inNamespaces = "three network namespaces joined by veth"
+)
+
 // errTime is why the short form ends when its time is over.
 var errTime = errors.New("the time of the short form was over")
 
@@ -46,16 +52,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, errors.New("bench: this is a process of a benchmark, which cannot make another: the command given as self is not this program's")
 	}
 	o.Environment = append(slices.Clone(o.Environment), processMark+"=1")
-	r := &runner{Options: o}
-	if r.subjects, err = subject.Named(o.Subjects...); err != nil {
+	r, err := newRunner(o)
+	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
-	}
-	for _, name := range o.Loads {
-		l, err := load.Named(name)
-		if err != nil {
-			return nil, fmt.Errorf("bench: %w", err)
-		}
-		r.loads = append(r.loads, l)
 	}
 	if err := r.begin(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -84,17 +83,48 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r.report, nil
 }
 
+// newRunner takes complete options.
+func newRunner(o Options) (*runner, error) {
+	r := &runner{Options: o}
+	var err error
+	if r.subjects, err = subject.Named(o.Subjects...); err != nil {
+		return nil, err
+	}
+	for _, name := range o.Loads {
+		l, err := load.Named(name)
+		if err != nil {
+			return nil, err
+		}
+		r.loads = append(r.loads, l)
+	}
+	return r, nil
+}
+
+// Estimate is about how long Run takes with the options, on a machine that has nothing
+// else to do.
+func (o Options) Estimate() (time.Duration, error) {
+	o, err := o.complete()
+	if err != nil {
+		return 0, fmt.Errorf("bench: %w", err)
+	}
+	r, err := newRunner(o)
+	if err != nil {
+		return 0, fmt.Errorf("bench: %w", err)
+	}
+	return r.estimate(), nil
+}
+
 // begin says where the benchmark runs.
 func (r *runner) begin() error {
 	cpus := process.CPUs()
 	server, load := divide(cpus, r.Shared)
 	r.place = newPlace(server, load)
-	where := "loopback"
+	where := onLoopback
 	if r.Network != Loopback {
 		switch n, err := newNetwork(); {
 		case err == nil:
 			r.place = r.place.in(n)
-			where = "three network namespaces joined by veth"
+			where = inNamespaces
 		case r.Network == Namespaces:
 			return fmt.Errorf("network %s: %w", Namespaces, err)
 		}
@@ -141,7 +171,7 @@ func (r *runner) end() {
 
 // progress tells what is being done.
 func (r *runner) progress(format string, a ...any) {
-	r.OnProgress(Progress{Doing: fmt.Sprintf(format, a...), Done: r.done, Of: max(r.of, r.done)})
+	r.OnProgress(Progress{Doing: fmt.Sprintf(format, a...), Done: r.done, Of: max(r.of, r.done), Estimate: r.estimate()})
 }
 
 // step is a measurement after a warm-up.

@@ -24,6 +24,8 @@ const (
 	// peakAgain is how often a rate is tried before it counts as lost: one stall
 	// of a shared machine is not the relay's limit.
 	peakAgain = 2
+	// peakRounds are the most rounds of searches.
+	peakRounds = 2
 	// quickTries are those of the short form.
 	quickTries = 5
 )
@@ -37,7 +39,7 @@ func (r *runner) studies(ctx context.Context) error {
 		if !slices.Contains(r.Studies, study) {
 			continue
 		}
-		make := map[Study]func(context.Context) error{Cost: r.cost, Peak: r.peak, Latency: r.latency, Flows: r.flows}[study]
+		make := map[Study]func(context.Context) error{Cost: r.cost, Peak: r.peak, Latency: r.latency, Flows: r.flows, FanOut: r.fanOut}[study]
 		if err := make(ctx); err != nil {
 			return err
 		}
@@ -50,8 +52,9 @@ func (r *runner) plan() (n int) {
 	count := map[Study]int{
 		Cost:    len(r.loads) * (len(r.subjects) + 1),
 		Peak:    len(r.peakLoads()) * (len(r.subjects) + 1),
-		Latency: len(r.shares()) * len(r.subjects),
-		Flows:   len(r.FlowCounts) * (len(r.subjects) + 1),
+		Latency: len(r.shares()) * len(r.relays()),
+		Flows:   len(r.FlowCounts) * (len(r.relays()) + 1),
+		FanOut:  len(fanLoads) * len(r.receivers()),
 	}
 	for study, c := range count {
 		if slices.Contains(r.Studies, study) {
@@ -61,12 +64,64 @@ func (r *runner) plan() (n int) {
 	return n
 }
 
-// rounds of a study. In the short form only the first has several.
+// estimate is about how long all studies take.
+func (r *runner) estimate() time.Duration {
+	// start is about what the processes of a session take to begin and to end, and flow
+	// what a flow takes to be made.
+	const start, flow = 600 * time.Millisecond, 400 * time.Microsecond
+	step := func(d time.Duration) time.Duration {
+		s := r.step(0, d)
+		return s.WarmUp + s.Duration + 250*time.Millisecond
+	}
+	session := func(flows int) time.Duration { return start + time.Duration(flows)*flow }
+	times := func(n int, d time.Duration) time.Duration { return time.Duration(n) * d }
+	took := make(map[Study]time.Duration)
+	for _, l := range r.loads {
+		took[Cost] += times(len(r.subjects)+1, session(l.Flows)+step(r.Duration))
+	}
+	for _, l := range r.peakLoads() {
+		took[Peak] += times(len(r.subjects)+1, session(l.Flows)+times(r.tries()*4/3, step(r.Duration/2)))
+	}
+	took[Latency] = times(len(r.relays()), session(r.loads[0].Flows)+times(len(r.shares()), step(r.Duration)))
+	for _, n := range r.FlowCounts {
+		took[Flows] += times(len(r.relays())+1, session(n)+step(r.Duration))
+	}
+	took[FanOut] = times(len(fanLoads)*len(r.receivers()), r.fanDuration()+10*time.Millisecond)
+	var sum time.Duration
+	for _, study := range r.Studies {
+		sum += times(r.rounds(study), took[study])
+	}
+	return sum
+}
+
+// relays are the subjects without the bare forwarders, which are the floor of what a
+// packet costs, and nobody's choice among relays. If there are no others, they are all.
+func (r *runner) relays() []subject.Subject {
+	relays := slices.DeleteFunc(slices.Clone(r.subjects), func(s subject.Subject) bool { return s.Scheme() != loader.TURN })
+	if len(relays) == 0 {
+		return r.subjects
+	}
+	return relays
+}
+
+// rounds of a study. In the short form only the first has several, and a search, which
+// is many measurements, has two at most.
 func (r *runner) rounds(s Study) int {
-	if r.Quick && s != Cost {
+	switch {
+	case r.Quick && s != Cost:
 		return 1
+	case s == Peak:
+		return min(r.Rounds, peakRounds)
 	}
 	return r.Rounds
+}
+
+// tries of a search.
+func (r *runner) tries() int {
+	if r.Quick {
+		return quickTries
+	}
+	return peakTries
 }
 
 // shares are those at which latency is measured.
@@ -77,16 +132,16 @@ func (r *runner) shares() []float64 {
 	return shares
 }
 
-// withDirect is the load alone and then all subjects: what one round measures.
-func (r *runner) withDirect() []subject.Subject {
-	return append([]subject.Subject{nil}, r.subjects...)
+// withDirect is the load alone and then subjects: what one round measures.
+func withDirect(subjects []subject.Subject) []subject.Subject {
+	return append([]subject.Subject{nil}, subjects...)
 }
 
 // cost measures each load at its own rate.
 func (r *runner) cost(ctx context.Context) error {
 	for _, l := range r.loads {
 		l = l.Within(load.MaxFlows, r.Rate)
-		if err := r.same(ctx, Cost, l); err != nil {
+		if err := r.same(ctx, Cost, l, r.subjects); err != nil {
 			return err
 		}
 	}
@@ -96,17 +151,17 @@ func (r *runner) cost(ctx context.Context) error {
 // flows measures one load over different numbers of flows, at the same rate in all.
 func (r *runner) flows(ctx context.Context) error {
 	for _, n := range r.FlowCounts {
-		if err := r.same(ctx, Flows, r.loads[0].Within(load.MaxFlows, min(flowRate, r.Rate)).Over(n)); err != nil {
+		if err := r.same(ctx, Flows, r.loads[0].Within(load.MaxFlows, min(flowRate, r.Rate)).Over(n), r.relays()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// same gives all subjects the same load in each round.
-func (r *runner) same(ctx context.Context, study Study, l load.Load) error {
+// same gives subjects the same load in each round.
+func (r *runner) same(ctx context.Context, study Study, l load.Load, subjects []subject.Subject) error {
 	for round := range r.rounds(study) {
-		for _, s := range r.withDirect() {
+		for _, s := range withDirect(subjects) {
 			r.progress("%s: %s, %d flows, %s, round %d", study, l.Name, l.Flows, name(s), round+1)
 			err := r.within(ctx, s, l, func(run *session) error {
 				result, err := run.step(ctx, r.step(l.Rate(), r.Duration))
@@ -158,7 +213,7 @@ func (r *runner) peak(ctx context.Context) error {
 	}
 	for _, l := range r.peakLoads() {
 		for round := range r.rounds(Peak) {
-			for _, s := range r.withDirect() {
+			for _, s := range withDirect(r.subjects) {
 				err := r.within(ctx, s, l, func(run *session) error { return r.climb(ctx, run, l, s, round) })
 				if err != nil {
 					return err
@@ -172,12 +227,8 @@ func (r *runner) peak(ctx context.Context) error {
 // climb is one search.
 func (r *runner) climb(ctx context.Context, run *session, l load.Load, s subject.Subject, round int) error {
 	duration := max(r.Duration/2, 50*time.Millisecond)
-	tries := peakTries
-	if r.Quick {
-		tries = quickTries
-	}
 	var best loader.Result
-	end, err := search{from: min(peakFrom, r.PeakRate), to: r.PeakRate, tries: tries, close: peakClose}.run(func(rate float64) (outcome, error) {
+	end, err := search{from: min(peakFrom, r.PeakRate), to: r.PeakRate, tries: r.tries(), close: peakClose}.run(func(rate float64) (outcome, error) {
 		var verdict outcome
 		for range peakAgain {
 			r.progress("peak: %s, %s, round %d, trying %.0f packets/s", l.Name, name(s), round+1, rate)
@@ -219,7 +270,7 @@ func (r *runner) latency(ctx context.Context) error {
 	l := r.loads[0]
 	peak := r.commonPeak(l)
 	for round := range r.rounds(Latency) {
-		for _, s := range r.subjects {
+		for _, s := range r.relays() {
 			err := r.within(ctx, s, l, func(run *session) error {
 				for _, share := range r.shares() {
 					r.progress("latency: %s, %s, round %d, %.0f %% of %.0f packets/s", l.Name, s.Name(), round+1, 100*share, peak)

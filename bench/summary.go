@@ -134,6 +134,9 @@ func summarize(samples []Sample, against string) []Row {
 }
 
 func rowOf(c cell, byRound map[cell]map[int]Sample, against string) Row {
+	if c.study == FanOut {
+		against = floor
+	}
 	mine, base, theirs := byRound[c], byRound[c.of(direct)], byRound[c.of(against)]
 	row := Row{Study: c.study, Load: c.load, Subject: c.subject, Flows: c.flows, Share: c.share}
 
@@ -226,9 +229,18 @@ func shared(samples []Sample) Spread {
 	return spreadOf(values)
 }
 
+// accounting says whose time the kernel's work for a packet is, by the network.
+var accounting = map[string]string{
+	onLoopback:   "Accounting on loopback: what the kernel does for a packet, up to the receiver's socket, is time of the process that sends it, and a run crosses without having been cut. A relay is charged for delivering to clients and peers, the load for delivering to the relay. What a kernel path does is in the load's time: compare that by system CPU added.",
+	inNamespaces: "Accounting in network namespaces: packets cross veth one by one and are merged where they arrive, as by a card; what the kernel does for a packet, up to the next host's socket, is time of the process that sends it. A relay is charged for delivering to clients and peers, which is most of its cost. What a kernel path does is in the load's time: compare that by system CPU added.",
+}
+
 // notes say what a reader of the figures has to know.
 func (r *Report) notes() []string {
 	var notes []string
+	if a := accounting[r.Machine.Network]; a != "" {
+		notes = append(notes, a)
+	}
 	if r.Machine.OthersMost > 0.05 {
 		notes = append(notes, fmt.Sprintf("The machine is shared: other work took %.0f %% of its CPU time (median; at most %.0f %% in one measurement). Trust ratios more than figures. System CPU added is not given for measurements in which others took more than %.0f %%.",
 			100*r.Machine.Others, 100*r.Machine.OthersMost, 100*maxOthers))

@@ -40,6 +40,16 @@ func Process(pid int) (time.Duration, error) {
 	return time.Duration(spent.Nano()), nil
 }
 
+// Thread is the CPU time of the calling thread, in and out of the kernel. The goroutine
+// must be locked to it.
+func Thread() (time.Duration, error) {
+	var spent unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &spent); err != nil {
+		return 0, fmt.Errorf("cpu clock of the thread: %w", err)
+	}
+	return time.Duration(spent.Nano()), nil
+}
+
 // tick is the unit of /proc/stat, which is the same on every architecture that Go
 // knows (USER_HZ).
 const tick = 10 * time.Millisecond

@@ -18,3 +18,6 @@ func Process(int) (time.Duration, error) { return 0, errLinux }
 
 // Resident fails.
 func Resident(int) (uint64, error) { return 0, errLinux }
+
+// Thread fails.
+func Thread() (time.Duration, error) { return 0, errLinux }

@@ -106,6 +106,12 @@ func charts(r *bench.Report, rows []bench.Row) []string {
 			plot{"Server CPU, µs per packet", "flows", true, false, linesOf(r, rows, across, server)}.draw(),
 			plot{"Latency p99, µs", "flows", true, true, linesOf(r, rows, across, func(r bench.Row) bench.Spread { return r.P99 })}.draw(),
 		}
+	case bench.FanOut:
+		across := func(r bench.Row) float64 { return float64(r.Flows) }
+		return []string{
+			plot{"CPU, µs per outgoing packet", "receivers", true, false, linesOf(r, rows, across, server)}.draw(),
+			plot{"Times the cost of sealing and sending", "receivers", true, false, linesOf(r, rows, across, func(r bench.Row) bench.Spread { return r.Ratios.Server })}.draw(),
+		}
 	}
 	return nil
 }

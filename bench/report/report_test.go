@@ -56,6 +56,13 @@ func example() *bench.Report {
 	for _, n := range []int{1, 10, 100, 1000, 10_000} {
 		for i, s := range []string{"callpath", "coturn"} {
 			l := row(bench.Flows, "spread", s, 1+float64(i))
+			l.Flows, l.Idle = n, spread(20_000)
+			r.Rows = append(r.Rows, l)
+		}
+	}
+	for _, n := range []int{1, 100, 500} {
+		for i, s := range []string{"callpath", "seal and send"} {
+			l := row(bench.FanOut, "srtp-160", s, 2-float64(i)/2)
 			l.Flows = n
 			r.Rows = append(r.Rows, l)
 		}
@@ -122,8 +129,8 @@ func TestPageNeedsNothingBesideItself(t *testing.T) {
 			}
 		}
 	}
-	if drawings != 3+1+2+2 {
-		t.Errorf("%d drawings, wanted 8", drawings)
+	if drawings != 3+1+2+2+2 {
+		t.Errorf("%d drawings, wanted 10", drawings)
 	}
 }
 
@@ -132,7 +139,7 @@ func TestEmptyReportsAreTold(t *testing.T) {
 	nothing := example()
 	nothing.Rows = []bench.Row{
 		{Study: bench.Cost, Load: "x", Subject: "a"}, {Study: bench.Peak, Load: "x", Subject: "a", Carried: bench.Spread{Rounds: 1}},
-		{Study: bench.Latency, Load: "x", Subject: "a", P50: bench.Spread{Rounds: 1}}, {Study: bench.Flows, Load: "x", Subject: "a", Flows: 1, Server: spread(-1)},
+		{Study: bench.Latency, Load: "x", Subject: "a", P50: bench.Spread{Rounds: 1}}, {Study: bench.Flows, Load: "x", Subject: "a", Flows: 1, Server: spread(-1)}, {Study: bench.FanOut, Load: "x", Subject: "a", Flows: 1},
 	}
 	for _, r := range []*bench.Report{{}, nothing} {
 		var out bytes.Buffer

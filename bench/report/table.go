@@ -61,6 +61,13 @@ var tables = map[bench.Study]struct {
 		{"ratio", func(r bench.Row) string { return times(r.Ratios.Idle) }},
 		mark,
 	}},
+	bench.FanOut: {"Cost of an outgoing packet by the number of receivers, each with keys of its own; ratios are to sealing and sending alone", []column{
+		{"receivers", func(r bench.Row) string { return strconv.Itoa(r.Flows) }},
+		subject,
+		{"unsent", func(r bench.Row) string { return lost(r.Loss) }},
+		{"CPU µs/packet", func(r bench.Row) string { return number(r.Server) }},
+		{"ratio", func(r bench.Row) string { return times(r.Ratios.Server) }},
+	}},
 }
 
 // The columns that several tables have.
@@ -77,7 +84,7 @@ var (
 		return short(r.Pacing.Median) + "/" + short(r.PacingP99.Median)
 	}}
 	memory = column{"kB/flow", func(r bench.Row) string { return kilobytes(r.Memory) }}
-	mark = column{"", func(r bench.Row) string {
+	mark   = column{"", func(r bench.Row) string {
 		if r.Saturated == 0 {
 			return ""
 		}

@@ -39,15 +39,16 @@ func newBench() *cobra.Command {
 		Short: "Measure relays side by side under the same load",
 		Long: `Measure this program's relay and others side by side: what a packet costs, the
 most packets per second, how long packets take, and how that changes with the
-number of flows.
+number of flows; and what a media processor's packet costs by its receivers.
 
 Every subject runs as a process of its own, on CPUs that are not the load
 generator's where there are enough, and gets the same packets from the same
 generator; in each round all subjects take their turn. Figures are medians over
 the rounds, ratios are medians of the ratios within each round. Clients,
 relay and peers have a network namespace each where root allows that, and
-otherwise this machine's loopback; the results say which. --quick takes less than a minute; the whole suite takes
-much longer, and says how far it is.
+otherwise this machine's loopback; the results say which, and what that means for
+whose time is counted. --quick takes less than a minute, the whole suite on two CPUs
+less than twenty; it says at the start about how long, and then how far it is.
 
 Exit codes are those of run; an interrupted benchmark prints what it has and
 exits with 1.`,
@@ -71,7 +72,7 @@ exits with 1.`,
 	flags.StringSliceVar(&f.Subjects, "subjects", nil, "what to measure, see --list")
 	flags.StringSliceVar(&f.peers, "peer", nil, "measure this installed relay too: coturn")
 	flags.StringSliceVar(&f.Loads, "loads", nil, "the loads, see --list")
-	flags.StringSliceVar(&f.studies, "studies", nil, "cost, peak, latency, flows")
+	flags.StringSliceVar(&f.studies, "studies", nil, "cost, peak, latency, flows, fanout")
 	flags.StringVar(&f.Against, "against", "", "the subject that ratios are to; without it coturn if measured, or else the first other than callpath")
 	flags.IntVar(&f.Rounds, "rounds", 0, fmt.Sprintf("how often each measurement is made, 1 to %d", bench.MaxRounds))
 	flags.DurationVar(&f.Duration, "duration", 0, fmt.Sprintf("how long one measurement takes, 50ms to %v", bench.MaxDuration))
@@ -124,6 +125,9 @@ func runBench(ctx context.Context, out, errOut io.Writer, f benchFlags) error {
 	if err != nil {
 		return input(err)
 	}
+	if took, err := o.Estimate(); err == nil && !f.quiet {
+		fmt.Fprintf(errOut, "This takes about %v.\n", took.Round(roundTo(took)))
+	}
 	show := newBenchProgress(errOut, f.quiet)
 	o.OnProgress = show.step
 	report, err := bench.Run(ctx, o)
@@ -142,6 +146,14 @@ func runBench(ctx context.Context, out, errOut io.Writer, f benchFlags) error {
 		return &exitError{exitUnmet, errTold}
 	}
 	return nil
+}
+
+// roundTo is how exactly a duration that is an estimate is told.
+func roundTo(d time.Duration) time.Duration {
+	if d > 2*time.Minute {
+		return time.Minute
+	}
+	return 5 * time.Second
 }
 
 func writeBench(out io.Writer, f benchFlags, report *bench.Report) error {
