@@ -78,8 +78,8 @@ func chart(title, unit string, seconds []meeting.Live, value func(meeting.Live) 
 	fmt.Fprintf(&b, `<text x="0" y="14" class="title">%s, %s</text>`, template.HTMLEscapeString(title), template.HTMLEscapeString(unit))
 	for _, share := range []float64{0, 0.5, 1} {
 		y := height - bottom - share*(height-bottom-top)
-		fmt.Fprintf(&b, `<line x1="%g" y1="%.1f" x2="%g" y2="%.1f" class="grid"/><text x="%g" y="%.1f" class="tick">%.4g</text>`,
-			left, y, width, y, left-6, y+4, share*most)
+		fmt.Fprintf(&b, `<line x1="%g" y1="%.1f" x2="%g" y2="%.1f" class="grid"/><text x="%g" y="%.1f" class="tick">%s</text>`,
+			left, y, width, y, left-6, y+4, tick(share*most))
 	}
 	step := (width - left) / float64(max(1, len(seconds)))
 	for i, s := range seconds {
@@ -89,6 +89,14 @@ func chart(title, unit string, seconds []meeting.Live, value func(meeting.Live) 
 	}
 	fmt.Fprintf(&b, `<text x="%g" y="%g" class="tick">%d s</text></svg>`, width, height-8, len(seconds))
 	return template.HTML(b.String())
+}
+
+// tick writes a number below 1000 as it is, and others in whole numbers.
+func tick(v float64) string {
+	if v < 1000 {
+		return fmt.Sprintf("%.4g", v)
+	}
+	return group(uint64(v))
 }
 
 // nice is the next number above that is 1, 2 or 5 times a power of ten.
