@@ -80,6 +80,12 @@ func (*Relay) Permit(netip.Addr, bool) {}
 // Flows returns none.
 func (*Relay) Flows() []FlowStats { return nil }
 
+// WriteWhole returns errors.ErrUnsupported.
+func (*Relay) WriteWhole([]byte, netip.AddrPort) error { return errors.ErrUnsupported }
+
+// WriteWhole returns errors.ErrUnsupported.
+func WriteWhole(*net.UDPConn, []byte, netip.AddrPort) error { return errors.ErrUnsupported }
+
 // Port is a socket for who makes its own datagrams.
 type Port struct{}
 

@@ -37,6 +37,9 @@ func (g relaySockets) AllocatePacketConn(c engine.AllocateListenerConfig) (net.P
 	if err != nil {
 		return nil, nil, g.refuse(err)
 	}
+	if f.request.whole && !canSendWhole(pc) {
+		return nil, nil, g.refuseWhole(pc, at)
+	}
 	account := s.quotas.account(f.request.who.user)
 	a := &allocation{
 		PacketConn: pc,
@@ -221,7 +224,7 @@ func (a *allocation) WriteTo(p []byte, to net.Addr) (int, error) {
 	}
 	s.counters.bytesIn.Add(uint64(len(p)))
 	a.relayed(peer, true, p)
-	return a.count(len(p), func() (int, error) { return a.PacketConn.WriteTo(p, to) })
+	return a.count(len(p), func() (int, error) { return a.send(p, to) })
 }
 
 // relayed tells of a payload.

@@ -20,7 +20,7 @@ var refusals = map[stun.Method]EventKind{
 // verdicts are the rules and reasons of what the engine refuses by itself.
 var verdicts = map[stun.ErrorCode]struct{ rule, reason string }{
 	stun.CodeBadRequest:             {RuleRequest, "the request is malformed, or contradicts itself or an earlier one"},
-	stun.CodeUnknownAttribute:       {RuleAttribute, "the request needs an attribute that this relay does not know, DONT-FRAGMENT among them"},
+	stun.CodeUnknownAttribute:       {RuleAttribute, "the request needs an attribute that this relay does not know"},
 	stun.CodeAllocMismatch:          {RuleAllocation, "client has an allocation already"},
 	stun.CodeAddrFamilyNotSupported: {RuleAddressFamily, "the address family is none that this relay knows"},
 	stun.CodePeerAddrFamilyMismatch: {RulePeerFamily, "the peer's address family is not the allocation's"},
@@ -96,10 +96,15 @@ func (f *front) answerMismatch() {
 // answer sends an error response to the request.
 func (f *front) answer(code stun.ErrorCode, to net.Addr) error {
 	r := &f.request
-	m, err := stun.Build(
+	attributes := []stun.Setter{
 		&stun.Message{TransactionID: r.message.TransactionID},
 		stun.NewType(r.message.Type.Method, stun.ClassErrorResponse),
-		code, r.key)
+		code,
+	}
+	if code == stun.CodeUnknownAttribute {
+		attributes = append(attributes, stun.UnknownAttributes{stun.AttrDontFragment}) // the only one refused here
+	}
+	m, err := stun.Build(append(attributes, r.key)...)
 	if err != nil {
 		return fmt.Errorf("building response %d: %w", code, err)
 	}

@@ -145,7 +145,9 @@ func (f *front) countersign(p []byte) (n int, ok bool) {
 		switch a.Type {
 		case stun.AttrNonce, stun.AttrMessageIntegrity, stun.AttrMessageIntegritySHA256, stun.AttrFingerprint:
 		default:
-			m.Add(a.Type, a.Value)
+			if !f.takesOn(a.Type) {
+				m.Add(a.Type, a.Value)
+			}
 		}
 	}
 	err := f.engineNonce.AddTo(m)

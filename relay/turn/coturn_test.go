@@ -46,6 +46,7 @@ func TestCoturnClientRelaysWithoutLoss(t *testing.T) {
 		{name: "channels over TLS", transport: turn.TLS, flags: []string{"-c", "-t", "-S"}, sockets: 1},
 		{name: "sizes that need padding", transport: turn.TCP, flags: []string{"-c", "-t", "-l", "171"}, sockets: 1},
 		{name: "reserved pairs of ports and extra requests", transport: turn.UDP, flags: []string{"-G"}, sockets: 2},
+		{name: "datagrams that nobody may cut", transport: turn.UDP, flags: []string{"-c", "-s", "-g"}, sockets: 1},
 		{name: "from client to client", transport: turn.UDP, flags: []string{"-c", "-y"}, sockets: 1},
 	}
 	const clients, messages = 2, 10

@@ -9,7 +9,8 @@
 // decided, and an end at which no goroutine is left.
 //
 // What it is not: it holds no keys and looks into no payload. TCP allocations (RFC
-// 6062) and the DONT-FRAGMENT attribute are refused, mobility (RFC 8016) and
+// 6062) are refused, and DONT-FRAGMENT where relay sockets are not Linux's own
+// (whole.go); ICMP errors of peers are not passed on, mobility (RFC 8016) and
 // additional address families are not offered, and messages are signed with HMAC-SHA1
 // only: MESSAGE-INTEGRITY-SHA256 and PASSWORD-ALGORITHMS (RFC 8489, section 14.6 and
 // 14.11) are not in the STUN library.

@@ -61,6 +61,8 @@ type request struct {
 	told bool
 	// probe is true for the relay's own question for the engine's nonce.
 	probe bool
+	// whole is true for a request or Send indication with DONT-FRAGMENT (whole.go).
+	whole bool
 }
 
 func newFront(s *Server, t Transport, conn net.PacketConn) (*front, error) {
@@ -160,6 +162,7 @@ func (f *front) begin(client netip.AddrPort, p []byte) bool {
 	if !stun.IsMessage(p) || m.Decode() != nil {
 		return false
 	}
+	f.request.whole = m.Contains(stun.AttrDontFragment)
 	if m.Type.Class == stun.ClassRequest {
 		f.request.message = m
 	}

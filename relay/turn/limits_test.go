@@ -383,9 +383,14 @@ func TestPermitsJudgesAsARunningRelayDoes(t *testing.T) {
 }
 
 // RFC 8656, section 7.2: who cannot set the DF bit treats DONT-FRAGMENT as an unknown
-// attribute, and says so. Neither the engine nor net.PacketConn can.
+// attribute, and says so: the sockets of a simulated host cannot.
 func TestDontFragmentIsAnsweredAsUnknown(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t, func(cfg *turn.Config) {
+		cfg.ListenPacket = func(_ context.Context, network, address string) (net.PacketConn, error) {
+			pc, err := net.ListenPacket(network, address)
+			return struct{ net.PacketConn }{pc}, err
+		}
+	})
 	username, password := r.credential("alice", "")
 	response := r.wire(username, password).allocate(attribute{stun.AttrDontFragment, nil})
 	var unknown stun.UnknownAttributes
