@@ -43,8 +43,8 @@ type Config struct {
 	OnLayout func(Layout)
 	OnEvent  func(Event)
 	// Recorder returns a recorder for a participant's leg, or nil. It is shown the
-	// leg's ICE checks and DTLS handshake, not its media. It is called while the socket
-	// waits, and must be quick.
+	// leg's ICE checks and DTLS handshake, and the beginning of its media. It is called
+	// while the socket waits, and must be quick.
 	Recorder func(conference, participant string) *negotiation.Recorder
 	// Now is the clock; time.Now by default. Rand is what identifiers and credentials
 	// are made of; crypto/rand by default.

@@ -71,6 +71,7 @@ type leg struct {
 	begun      time.Time // when the leg was answered first
 	heard      time.Time // when consent was last given
 	recorder   *negotiation.Recorder
+	sampled    [2]int // packets of media that the recorder was shown, from the peer and to it
 
 	session, version uint64
 	cname            string
@@ -233,6 +234,25 @@ func (l *leg) unpath(at netip.AddrPort) {
 func (l *leg) tape(outbound bool, peer netip.AddrPort, b []byte) {
 	if l.recorder != nil {
 		l.recorder.Stream(l.w.now, outbound, l.w.public[0], peer, "udp", b)
+	}
+}
+
+// mediaSample is how many packets of media, in each direction, a recorder is shown.
+const mediaSample = 100
+
+// sample shows the beginning of the media to the leg's recorder, so that its record says
+// whether media flowed.
+func (l *leg) sample(outbound bool, b []byte) {
+	if l.recorder == nil {
+		return
+	}
+	way := 0
+	if outbound {
+		way = 1
+	}
+	if l.sampled[way] < mediaSample {
+		l.sampled[way]++
+		l.tape(outbound, l.remote, b)
 	}
 }
 

@@ -87,11 +87,12 @@ func TestOverAnySocketAndWithARecorder(t *testing.T) {
 	if e := s.event(t, processor.EventNegotiated, "one-a"); e.Region != "europe" || e.Conference != "one" {
 		t.Errorf("%+v", e)
 	}
-	until(t, "the recorder has read the handshake", func() bool {
+	until(t, "the recorder has read the handshake, and media in both directions", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		record := recorders["one-a"].Record()
-		return len(record.DTLS) == 1 && record.DTLS[0].Complete && record.DTLS[0].Peer != nil && record.DTLS[0].Peer.Matched
+		return len(record.DTLS) == 1 && record.DTLS[0].Complete && record.DTLS[0].Peer != nil && record.DTLS[0].Peer.Matched &&
+			record.Stage() == negotiation.StageMedia
 	})
 	s.End("two")
 	s.event(t, processor.EventEnded, "")

@@ -222,6 +222,7 @@ func (s *slot) send(ssrc uint32, payloadType, padding, marker byte, seq uint16, 
 	if err != nil {
 		return false
 	}
+	l.sample(true, sealed)
 	w.batch.Add(l.remote, sealed)
 	w.stats.PacketsOut++
 	w.stats.BytesOut += uint64(len(sealed))
