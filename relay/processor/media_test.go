@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +169,25 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	}
 	if m.stats.Retransmitted != 2 {
 		t.Errorf("%d counted", m.stats.Retransmitted)
+	}
+}
+
+// A participant who sends on very many m-lines does not take memory for each.
+func TestMemoriesOfOneParticipantAreBounded(t *testing.T) {
+	m := newManual(t, nil, nil)
+	lines := mostMemories + 4
+	bob := m.enter("c", "bob", strings.Repeat("v", lines), addr(1))
+	for i := range lines {
+		bob.shows(uint32(1000+i), 0, true)
+	}
+	memories := 0
+	for _, y := range bob.leg.streams {
+		if y.memory != nil {
+			memories++
+		}
+	}
+	if len(bob.leg.streams) != lines || memories != mostMemories {
+		t.Errorf("%d of %d streams have a memory, wanted %d", memories, len(bob.leg.streams), mostMemories)
 	}
 }
 

@@ -177,9 +177,22 @@ func (y *layer) take(p *packet, codec *description.Codec) {
 // memoryHead is what is kept of a packet beside its payload: padding, marker, timestamp.
 const memoryHead = 6
 
+// mostMemories bounds the layers of one participant that have a memory, which is half a
+// megabyte: a camera and a screen in simulcast have six.
+const mostMemories = 16
+
 // equip gives a layer of video what retransmissions need.
 func (y *layer) equip() {
-	if y.codec.RTX != 0 && y.missing == nil {
+	if y.codec.RTX == 0 || y.missing != nil {
+		return
+	}
+	memories := 0
+	for _, other := range y.track.leg.streams {
+		if other.memory != nil {
+			memories++
+		}
+	}
+	if memories < mostMemories {
 		y.memory, y.missing = cache.New(cache.Config{}), cache.NewMissing(cache.MissingConfig{})
 	}
 }
