@@ -65,6 +65,7 @@ func TestARunLeavesNoGoroutine(t *testing.T) {
 
 // The eight steps of "Call networking internals", in their order, with flows.
 func TestTheDocumentedStepsAreSeen(t *testing.T) {
+	t.Parallel()
 	r := runner.Run(t.Context(), scenario(t, "fig3-external-relayed"), runner.Options{})
 	mustMeet(t, r)
 	last := result.Duration(0)
@@ -88,6 +89,7 @@ func TestTheDocumentedStepsAreSeen(t *testing.T) {
 }
 
 func TestAnInvertedExpectationIsNotMet(t *testing.T) {
+	t.Parallel()
 	data, err := library.Read("fig3-external-relayed")
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +122,7 @@ func TestARunThatIsInterruptedBeforeItsFirstStepIsNoFault(t *testing.T) {
 // A call that has media, and whose next step is impossible, has not done what the
 // file says.
 func TestARunThatStopsAtAStepIsNotMet(t *testing.T) {
+	t.Parallel()
 	s := scenario(t, "fig2-intranet")
 	i := slices.IndexFunc(s.Steps, func(step language.Step) bool { return step.Wait != nil })
 	s.Steps[i] = language.Step{Change: &language.Change{Move: &language.MoveChange{Host: "alice-pc", Site: "nowhere"}}}
@@ -133,6 +136,7 @@ func TestARunThatStopsAtAStepIsNotMet(t *testing.T) {
 }
 
 func TestAnInterruptedRunKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := runner.Run(ctx, scenario(t, "fig2-intranet"), runner.Options{OnProgress: func(p runner.Progress) {

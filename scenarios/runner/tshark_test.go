@@ -79,8 +79,10 @@ func captured(t *testing.T, name string) (r *result.Run, pcap, keys string) {
 // An independent reader of the packets gives the same negotiation as the record.
 // The calls are direct: tshark does not look for DTLS in TURN's channels.
 func TestTsharkReadsTheSameFromTheCapture(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"fig4-external-direct", "certificate-rsa", "srtp-aes-cm-128-hmac-sha1-80"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			run, pcap, keys := captured(t, name)
 			hosts := map[string]string{}
 			for _, p := range run.Participants {
@@ -119,6 +121,7 @@ func TestTsharkReadsTheSameFromTheCapture(t *testing.T) {
 }
 
 func TestTsharkSeesTheSameUsersAndPeersAtTheRelay(t *testing.T) {
+	t.Parallel()
 	run, pcap, _ := captured(t, "fig3-external-relayed")
 	for _, p := range run.Participants {
 		at := fmt.Sprintf(`frame.interface_name contains "%s/"`, p.Host)
