@@ -85,7 +85,7 @@ type Step struct {
 	// Streams are those received, of StreamsWanted.
 	Streams       int `json:"streams"`
 	StreamsWanted int `json:"streams_wanted"`
-	// Gone are participants who lost their connection in the step.
+	// Gone are participants who had lost their connection by the end.
 	Gone int `json:"gone"`
 
 	Latency tally.Percentiles `json:"latency"`

@@ -2,12 +2,16 @@ package full
 
 import (
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/logging"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
@@ -114,6 +118,10 @@ var (
 	vp8  = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: filler.VideoClock}
 )
 
+// quiet has pion's stacks say nothing: what goes wrong is told by the client's errors and by
+// the figures.
+var quiet = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+
 // api makes webrtc's for one client: interceptors know the codecs of one.
 func (g *Group) api(dialer *dialer) (*webrtc.API, error) {
 	engine := &webrtc.MediaEngine{}
@@ -140,18 +148,23 @@ func (g *Group) api(dialer *dialer) (*webrtc.API, error) {
 	}
 	registry := &interceptor.Registry{}
 	for _, configure := range []func() error{
-		func() error { return webrtc.ConfigureNack(engine, registry) },
+		func() error {
+			return webrtc.ConfigureNackWithOptions(engine, registry,
+				[]nack.GeneratorOption{nack.WithGeneratorLoggerFactory(quiet)}, nack.WithResponderLoggerFactory(quiet))
+		},
 		func() error {
 			return webrtc.ConfigureRTCPReportsWithOptions(registry,
-				[]report.ReceiverOption{report.ReceiverInterval(reportEvery)}, report.SenderInterval(reportEvery))
+				[]report.ReceiverOption{report.ReceiverInterval(reportEvery), report.WithReceiverLoggerFactory(quiet)},
+				report.SenderInterval(reportEvery), report.WithSenderLoggerFactory(quiet))
 		},
-		func() error { return webrtc.ConfigureTWCCSender(engine, registry) },
+		func() error { return webrtc.ConfigureTWCCSenderWithOptions(engine, registry, twcc.WithLoggerFactory(quiet)) },
 	} {
 		if err := configure(); err != nil {
 			return nil, fmt.Errorf("full: interceptors: %w", err)
 		}
 	}
 	var s webrtc.SettingEngine
+	s.LoggerFactory = quiet
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.DisableActiveTCP(true)

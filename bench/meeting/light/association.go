@@ -8,12 +8,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/logging"
 	"github.com/pion/transport/v5/packetio"
 
 	"github.com/callpath/callpath/relay/forward/srtp"
@@ -73,6 +75,8 @@ func (a *association) shake(ctx context.Context, certificate tls.Certificate, fi
 			return nil
 		}),
 		dtls.WithMTU(mtu),
+		// What goes wrong is told by errors.
+		dtls.WithLoggerFactory(&logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}),
 	)
 	if err != nil {
 		return nil, keying{}, fmt.Errorf("DTLS: %w", err)
