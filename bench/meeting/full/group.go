@@ -119,7 +119,7 @@ var (
 )
 
 // quiet has pion's stacks say nothing: what goes wrong is told by the client's errors and by
-// the figures.
+// the figures. It is not changed.
 var quiet = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 
 // api makes webrtc's for one client: interceptors know the codecs of one.
@@ -157,7 +157,9 @@ func (g *Group) api(dialer *dialer) (*webrtc.API, error) {
 				[]report.ReceiverOption{report.ReceiverInterval(reportEvery), report.WithReceiverLoggerFactory(quiet)},
 				report.SenderInterval(reportEvery), report.WithSenderLoggerFactory(quiet))
 		},
-		func() error { return webrtc.ConfigureTWCCSenderWithOptions(engine, registry, twcc.WithLoggerFactory(quiet)) },
+		func() error {
+			return webrtc.ConfigureTWCCSenderWithOptions(engine, registry, twcc.WithLoggerFactory(quiet))
+		},
 	} {
 		if err := configure(); err != nil {
 			return nil, fmt.Errorf("full: interceptors: %w", err)
