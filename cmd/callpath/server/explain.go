@@ -26,7 +26,7 @@ func (c *Config) Explain(peer netip.Addr) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	services := c.services(listening, c.Processor.UDP)
+	services := c.services(listening)
 	relay, err := c.turnConfig(listening, services)
 	if err != nil {
 		return Verdict{}, err

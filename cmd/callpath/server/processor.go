@@ -41,25 +41,19 @@ func (s *Server) openProcessor(ctx context.Context) (*host, error) {
 		return nil, nil
 	}
 	h := &host{changed: make(chan struct{}, 1), legs: map[leg]*negotiation.Recorder{}}
-	at := s.cfg.processorAddress(s.sockets.addresses)
-	network := "udp" + familyOf(at)
-	if at == netip.IPv6Unspecified() {
-		network = "udp" // both families
-	}
 	cfg := s.cfg.processorConfig()
-	for _, port := range s.cfg.Processor.UDP {
-		lc := net.ListenConfig{Control: receiveBuffer(listenBuffer)}
-		pc, err := lc.ListenPacket(ctx, network, netip.AddrPortFrom(at, port).String())
-		if err != nil {
-			h.close()
-			return nil, err
+	// Those of one family, then as many of the other: the processor pairs them.
+	for _, a := range s.cfg.processorAddresses(s.sockets.addresses) {
+		for _, port := range s.cfg.Processor.UDP {
+			lc := net.ListenConfig{Control: receiveBuffer(listenBuffer)}
+			pc, err := lc.ListenPacket(ctx, "udp"+familyOf(a), netip.AddrPortFrom(a, port).String())
+			if err != nil {
+				h.close()
+				return nil, err
+			}
+			h.sockets = append(h.sockets, pc)
+			h.candidates = append(h.candidates, s.cfg.processorPublic(addrPort(pc.LocalAddr())))
 		}
-		h.sockets = append(h.sockets, pc)
-		public := s.cfg.processorPublic(s.sockets.addresses, addrPort(pc.LocalAddr()).Port())
-		if len(s.cfg.Processor.UDP) > 1 {
-			public = public[:1]
-		}
-		h.candidates = append(h.candidates, public...)
 	}
 	cfg.Sockets, cfg.Public = h.sockets, h.candidates
 	cfg.OnLayout = func(l processor.Layout) {

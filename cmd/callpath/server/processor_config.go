@@ -11,11 +11,11 @@ import (
 
 // Processor configures the media processor of meetings and group calls.
 type Processor struct {
-	UDP      []uint16        `yaml:"udp"`
-	Address  string          `yaml:"address"`
-	Public   []netip.Addr    `yaml:"public"`
-	Profiles []string        `yaml:"profiles"`
-	Limits   ProcessorLimits `yaml:"limits"`
+	UDP       []uint16        `yaml:"udp"`
+	Addresses []netip.Addr    `yaml:"addresses"`
+	Public    []netip.Addr    `yaml:"public"`
+	Profiles  []string        `yaml:"profiles"`
+	Limits    ProcessorLimits `yaml:"limits"`
 }
 
 // ProcessorLimits are of processor.Limits.
@@ -35,18 +35,23 @@ func profiles() []srtp.Profile {
 
 func (c *Config) checkProcessor(f finder) {
 	p := &c.Processor
-	if p.Address != "" {
-		if a, err := netip.ParseAddr(p.Address); err != nil || a.IsMulticast() || a.Is4In6() {
-			f.wrong("processor.address", "found %q, wanted an address of this machine, or 0.0.0.0 or ::", p.Address)
+	for key, list := range map[string][]netip.Addr{"addresses": p.Addresses, "public": p.Public} {
+		families := map[bool]bool{}
+		for i, a := range list {
+			at := fmt.Sprintf("processor.%s[%d]", key, i)
+			if a.IsMulticast() || a.Is4In6() || key == "public" && a.IsUnspecified() {
+				f.wrong(at, "%v is no address that media can come to", a)
+			}
+			if families[a.Is4()] {
+				f.wrong(at, "%v is another of its family; wanted at most one of IPv4 and one of IPv6", a)
+			}
+			families[a.Is4()] = true
 		}
 	}
-	for i, a := range p.Public {
-		if a.IsUnspecified() || a.IsMulticast() || a.Is4In6() {
-			f.wrong(fmt.Sprintf("processor.public[%d]", i), "%v is no address that clients can send to", a)
+	for i, a := range p.Addresses {
+		if a.IsUnspecified() && !slices.ContainsFunc(p.Public, func(public netip.Addr) bool { return public.Is4() == a.Is4() }) {
+			f.wrong(fmt.Sprintf("processor.addresses[%d]", i), "%v is no address that clients can be told; processor.public must have one of its family", a)
 		}
-	}
-	if len(p.UDP) > 1 && len(p.Public) > 1 {
-		f.wrong("processor.public", "has %d addresses for %d ports; wanted one address, or one port", len(p.Public), len(p.UDP))
 	}
 	var valid []string
 	for _, known := range profiles() {
@@ -65,52 +70,44 @@ func (c *Config) checkProcessor(f finder) {
 	}
 }
 
-// processorAddress is where the processor listens: an IPv4 address that others reach,
-// if there is one, since each client of the relay has one for the other family.
-func (c *Config) processorAddress(listening []netip.Addr) netip.Addr {
-	if c.Processor.Address != "" {
-		a, _ := netip.ParseAddr(c.Processor.Address) // check has seen it
-		return a
+// processorAddresses are where the processor listens, one of a family: IPv4 first. They
+// are addresses that others reach, if there are some.
+func (c *Config) processorAddresses(listening []netip.Addr) []netip.Addr {
+	from := c.Processor.Addresses
+	if len(from) == 0 {
+		from = c.relayAddresses(listening)
 	}
-	outside := c.relayAddresses(listening)
-	if i := slices.IndexFunc(outside, netip.Addr.Is4); i >= 0 {
-		return outside[i]
-	}
-	return outside[0]
-}
-
-// processorPublic are the host candidates of a socket at a port: the configured ones,
-// or its own address, or for a socket on all addresses those of its families.
-func (c *Config) processorPublic(listening []netip.Addr, port uint16) []netip.AddrPort {
-	at := c.processorAddress(listening)
-	addresses := c.Processor.Public
-	switch {
-	case len(addresses) > 0:
-	case !at.IsUnspecified():
-		addresses = []netip.Addr{at}
-	default:
-		for _, a := range c.relayAddresses(listening) {
-			if at.Is6() || a.Is4() {
-				addresses = append(addresses, a)
-			}
+	var out []netip.Addr
+	for _, four := range []bool{true, false} {
+		if i := slices.IndexFunc(from, func(a netip.Addr) bool { return a.Is4() == four }); i >= 0 {
+			out = append(out, from[i])
 		}
-	}
-	var out []netip.AddrPort
-	for _, a := range addresses {
-		out = append(out, netip.AddrPortFrom(a.WithZone(""), port))
 	}
 	return out
 }
 
-// services are what the relay opens for its clients: the media processor, at its
-// ports only. ports are those that are listened on.
-func (c *Config) services(listening []netip.Addr, ports []uint16) []netip.AddrPort {
+// processorPublic is the host candidate of a socket: at the configured address of its
+// family, or its own.
+func (c *Config) processorPublic(at netip.AddrPort) netip.AddrPort {
+	for _, a := range c.Processor.Public {
+		if a.Is4() == at.Addr().Is4() {
+			return netip.AddrPortFrom(a, at.Port())
+		}
+	}
+	return netip.AddrPortFrom(at.Addr().WithZone(""), at.Port())
+}
+
+// services are what the relay opens for its clients by this configuration: the media
+// processor, at its ports only.
+func (c *Config) services(listening []netip.Addr) []netip.AddrPort {
 	if !c.hosting() {
 		return nil
 	}
 	var out []netip.AddrPort
-	for _, port := range ports {
-		out = append(out, c.processorPublic(listening, port)...)
+	for _, a := range c.processorAddresses(listening) {
+		for _, port := range c.Processor.UDP {
+			out = append(out, c.processorPublic(netip.AddrPortFrom(a, port)))
+		}
 	}
 	return out
 }
