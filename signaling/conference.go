@@ -294,8 +294,19 @@ func (c *Controller) tick(k *conference, at time.Time) {
 		}
 		return m.Tick(now), nil
 	})
-	c.complain(k, "tick", err)
+	if c.complain(k, "tick", err) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.closed && !k.gone {
+			c.stop(k.lobby)
+			k.lobby = c.after(storeRetry, func() { c.background(func() { c.tick(k, at) }) })
+		}
+	}
 }
+
+// storeRetry is after what time a change is tried again that could not be stored, and that
+// nobody else would make again.
+const storeRetry = 5 * time.Second
 
 // forget removes a conference that has ended, or a group call in which nobody is.
 func (c *Controller) forget(k *conference) {
@@ -323,11 +334,12 @@ func (c *Controller) forget(k *conference) {
 	}
 }
 
-// complain logs what nobody waits for the outcome of.
-func (c *Controller) complain(k *conference, what string, err error) {
-	if err != nil && !errors.Is(err, errGone) {
+// complain logs what nobody waits for the outcome of, and says whether it failed.
+func (c *Controller) complain(k *conference, what string, err error) (failed bool) {
+	if failed = err != nil && !errors.Is(err, errGone); failed {
 		c.cfg.Log.Error("signaling: a meeting was not changed", "meeting", k.id, "change", what, "error", err)
 	}
+	return failed
 }
 
 // depart takes somebody whose connection was lost out of a conference.
@@ -341,7 +353,13 @@ func (c *Controller) depart(k *conference, u *user) {
 		}
 		return m.Leave(now, u.id)
 	})
-	c.complain(k, "leave", err)
+	if c.complain(k, "leave", err) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.closed {
+			c.after(storeRetry, func() { c.background(func() { c.depart(k, u) }) })
+		}
+	}
 }
 
 // turn lets one request at a time act for a user, where requests wait for the store

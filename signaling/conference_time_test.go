@@ -102,3 +102,35 @@ func TestTheTimesOfMeetings(t *testing.T) {
 		})
 	}
 }
+
+// A store that fails for a while keeps nobody in a meeting, or waiting for it, who has gone.
+func TestWhoHasGoneLeavesOnceTheStoreWorksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, d := &processor{}, &disk{}
+		w := memoryWorld(t, hosting(p, func(cfg *signaling.Config) {
+			cfg.Store, cfg.Limits.TokenLifetime = d, 1000*time.Hour
+		}))
+		olga, zoe := w.join("olga"), w.join("zoe")
+		go drain(olga)
+		go drain(zoe)
+		id := meet(t, olga, "")
+		mustJoin(t, olga, id, policy.Present)
+		mustMedia(t, olga, id)
+		mustJoin(t, zoe, id, policy.Lobby)
+		time.Sleep(29 * time.Minute)
+		d.fail(errDisk)
+		if err := olga.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := w.controller.Stats(); s.Present != 1 || s.Waiting != 1 {
+			t.Errorf("what is not stored is seen: %+v", s)
+		}
+		d.fail(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s := w.controller.Stats(); s.Present != 0 || s.Waiting != 0 || p.has(id) != "" {
+			t.Errorf("figures %+v, media of %q", s, p.has(id))
+		}
+	})
+}
