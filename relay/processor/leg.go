@@ -211,6 +211,17 @@ func (l *leg) checked(from netip.AddrPort, ufrag string, nominates bool) {
 	}
 }
 
+// defended is for how long after a valid check the selected address is a leg's and no
+// other's: two intervals of consent checks (RFC 7675, section 5.1).
+const defended = 12 * time.Second
+
+// defends says whether an address that another leg's check came from stays this one's. Or
+// a participant who can forge addresses could take those of others, and so what they send.
+func (l *leg) defends(at netip.AddrPort, other *leg) bool {
+	same := l.conference == other.conference && l.name == other.name
+	return l != other && !same && l.state == connected && l.remote == at && l.w.now.Sub(l.heard) <= defended
+}
+
 // move sends to another address from here on.
 func (l *leg) move(to netip.AddrPort, nominated bool) {
 	if l.remote == to && l.nominated == nominated {

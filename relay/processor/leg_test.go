@@ -153,6 +153,33 @@ func TestAParticipantChangesItsAddress(t *testing.T) {
 	}
 }
 
+// A check with the sender's own credentials, but from somebody else's address, takes that
+// from nobody who is there.
+func TestAddressesOfOthersAreNotTaken(t *testing.T) {
+	m := newManual(t, nil, nil)
+	alice, bob, mallory := m.enter("c", "alice", "aAA", addr(1)), m.enter("c", "bob", "aAA", addr(2)), m.enter("c", "mallory", "aAA", addr(3))
+	forge := func() {
+		m.receive(alice.at, mallory.stunCheck(mallory.leg.ufrag, mallory.leg.passwords[mallory.leg.ufrag], nominate))
+	}
+	alice.says("begin")
+	m.pass(100 * time.Millisecond)
+	bob.got()
+	forge()
+	alice.says("still alice")
+	if got := bob.heard(); !slices.Contains(got, "still alice") {
+		t.Errorf("bob heard %q", got)
+	}
+	if mallory.leg.remote != mallory.at {
+		t.Errorf("mallory is sent to at %v", mallory.leg.remote)
+	}
+	// Who has been silent for long has no address to defend.
+	m.pass(defended + time.Second)
+	forge()
+	if m.byAddr[alice.at] != mallory.leg {
+		t.Error("an address is kept for who has gone")
+	}
+}
+
 func TestPathsAreBounded(t *testing.T) {
 	m := newManual(t, nil, nil)
 	alice := m.enter("c", "alice", "aA", addr(1))

@@ -207,6 +207,9 @@ func (w *worker) check(from netip.AddrPort, datagram []byte) {
 	if code := w.request.Check(pwd); code != 0 {
 		w.drop(DropSTUN)
 		answer, err = w.request.Failure(code, pwd)
+	} else if other := w.byAddr[from]; other != nil && other.defends(from, l) {
+		w.drop(DropSTUN)
+		return
 	} else {
 		l.checked(from, string(w.request.Local), w.request.UseCandidate)
 		answer, err = w.request.Success(from, pwd)
