@@ -10,7 +10,7 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// This file is DONT-FRAGMENT (RFC 8656, sections 7.2, 11.2 and 15): with it in an
+// This file is DONT-FRAGMENT (RFC 8656, sections 7.2 and 13 to 15): with it in an
 // Allocate request, a client asks whether the relay can keep datagrams from being cut,
 // and with it in a Send indication it asks for that for one. The engine has no part in
 // it: of Allocate requests it does not see the attribute, in indications it passes over
@@ -39,11 +39,18 @@ func (g relaySockets) refuseWhole(pc net.PacketConn, at netip.AddrPort) error {
 	return fmt.Errorf("relay socket %v: %s", at, e.Reason)
 }
 
+// whole says whether the datagram that is being sent is to stay whole. From UDP over IPv6
+// or to a peer on it the attribute must be ignored (section 13).
+func (a *allocation) whole() bool {
+	datagrams := a.front.transport == UDP || a.front.transport == DTLS
+	return a.front.request.whole && (!datagrams || a.client.Addr().Unmap().Is4() && a.relay.Addr().Is4())
+}
+
 // send sends a payload to a peer, whole if that is asked for. An indication that asks
 // for what cannot be is discarded, as its attribute is then unknown (RFC 8489, section
 // 6.3.2). It runs in the front's goroutine, and in no other.
 func (a *allocation) send(p []byte, to net.Addr) (int, error) {
-	if !a.front.request.whole {
+	if !a.whole() {
 		return a.PacketConn.WriteTo(p, to)
 	}
 	var err error
