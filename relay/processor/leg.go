@@ -267,6 +267,15 @@ func (l *leg) sample(outbound bool, b []byte) {
 	}
 }
 
+// sampling keeps a packet that has come as it is, while there is a sample to be made: opened
+// it is another, and only one that can be opened is the peer's.
+func (l *leg) sampling(b []byte) []byte {
+	if l.recorder == nil || l.sampled[0] >= mediaSample {
+		return nil
+	}
+	return slices.Clone(b)
+}
+
 // secured takes the end of the handshake.
 func (l *leg) secured(a *association, result handshaken) {
 	if l.state == over || l.association != a {

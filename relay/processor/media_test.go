@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"github.com/callpath/callpath/relay/negotiation"
 )
 
 // control sends RTCP packets to the worker.
@@ -169,6 +171,29 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	}
 	if m.stats.Retransmitted != 2 {
 		t.Errorf("%d counted", m.stats.Retransmitted)
+	}
+}
+
+// What a stranger sends from a participant's address is not recorded as its media.
+func TestOnlyAuthenticMediaAreRecorded(t *testing.T) {
+	m := newManual(t, nil, nil)
+	alice := m.enter("c", "alice", "aA", addr(1))
+	alice.leg.recorder = negotiation.NewRecorder(negotiation.Config{})
+	packets := func() (n uint64) {
+		for _, s := range alice.leg.recorder.Record().SRTP {
+			n += s.Packets
+		}
+		return n
+	}
+	forged := alice.rtp(1000, 111, 0, nil, []byte("one"))
+	forged[len(forged)-1] ^= 1
+	alice.sends(forged)
+	if got := packets(); got != 0 {
+		t.Errorf("%d forged packets are recorded", got)
+	}
+	alice.says("two")
+	if got := packets(); got != 1 {
+		t.Errorf("%d packets are recorded, wanted 1", got)
 	}
 }
 

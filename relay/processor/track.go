@@ -63,9 +63,13 @@ type packet struct {
 
 // rtp takes an SRTP packet.
 func (l *leg) rtp(datagram []byte) {
+	sealed := l.sampling(datagram)
 	header, payload, err := l.opener.RTP(datagram)
 	switch err {
 	case nil:
+		if sealed != nil {
+			l.sample(false, sealed)
+		}
 	case srtp.ErrReplayed:
 		l.w.drop(DropReplayed)
 		return

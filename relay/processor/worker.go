@@ -280,7 +280,6 @@ func (w *worker) media(from netip.AddrPort, datagram []byte) {
 	case datagram[1] >= 192 && datagram[1] < 224:
 		l.control(datagram)
 	default:
-		l.sample(false, datagram)
 		l.rtp(datagram)
 	}
 }
