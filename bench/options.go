@@ -142,7 +142,7 @@ func defaultsOf(quick bool) Options {
 		return Options{
 			Subjects: []string{ours, "pion-v5", "forward-single", "forward-segmented"},
 			Loads:    []string{"spread", "bursty"},
-			Rounds:   2, Duration: 250 * time.Millisecond, FlowCounts: []int{10, 500}, Rate: 20_000,
+			Rounds:   2, Duration: 200 * time.Millisecond, FlowCounts: []int{10, 500}, Rate: 20_000,
 		}
 	}
 	subjects := []string{ours, "pion-v5", "pion-v3", "forward-single", "forward-batched", "forward-segmented"}

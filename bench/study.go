@@ -27,7 +27,7 @@ const (
 	// peakRounds are the most rounds of searches.
 	peakRounds = 2
 	// quickTries are those of the short form.
-	quickTries = 5
+	quickTries = 4
 )
 
 // flowRate is the packets per second of the study Flows, whatever the number.
