@@ -21,7 +21,7 @@ import (
 )
 
 // meetingPatience is how long the whole meeting may take on a busy machine.
-const meetingPatience = 5 * time.Minute
+const meetingPatience = 8 * time.Minute
 
 // stage is a line of a script.
 type stage struct {
@@ -73,6 +73,8 @@ func (d driver) meet(t *testing.T, p *process, name string, synthetic ...string)
 		cancel()
 		if err != nil {
 			t.Errorf("%s.mjs: %v\n%s", name, err, w.stderr)
+		} else {
+			t.Logf("%s.mjs:\n%s", name, w.stderr) // when it came where
 		}
 	})
 	w.lines = bufio.NewScanner(out)
