@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +28,12 @@ const (
 	// noticed without the controller.
 	clientPing = 10 * time.Second
 )
+
+// place is a notification's: its number, and in which mailbox.
+type place struct {
+	mailbox string
+	seq     uint64
+}
 
 // errMoved ends a WebSocket after NetworkChanged.
 var errMoved = errors.New("signaling: the network has changed")
@@ -53,7 +60,7 @@ func (c *Client) Connect(ctx context.Context) error {
 	case connected:
 		return c.Err()
 	}
-	ws, err := c.dialUntil(ctx, 0)
+	ws, err := c.dialUntil(ctx, place{})
 	if err != nil {
 		c.running.Done()
 		return err
@@ -83,7 +90,7 @@ func (c *Client) Err() error {
 // keepConnected hands out notifications until Close or a refusal for good.
 func (c *Client) keepConnected(ws *websocket.Conn) {
 	defer close(c.notifications)
-	taken := uint64(0)
+	var taken place
 	wait, short := backoff{}, 0
 	for {
 		began := time.Now()
@@ -118,7 +125,7 @@ func (c *Client) keepConnected(ws *websocket.Conn) {
 
 // dialUntil opens the WebSocket, and tries again until ctx ends or the
 // controller refuses.
-func (c *Client) dialUntil(ctx context.Context, after uint64) (*websocket.Conn, error) {
+func (c *Client) dialUntil(ctx context.Context, after place) (*websocket.Conn, error) {
 	wait := backoff{}
 	fresh := false // the token is new, and has not met a broken connection since
 	var last error
@@ -145,7 +152,7 @@ func (c *Client) dialUntil(ctx context.Context, after uint64) (*websocket.Conn, 
 
 // dialOrSignIn opens the WebSocket once; or, when the token is not good, gets
 // another, and returns neither.
-func (c *Client) dialOrSignIn(ctx context.Context, after uint64, fresh *bool) (*websocket.Conn, error) {
+func (c *Client) dialOrSignIn(ctx context.Context, after place, fresh *bool) (*websocket.Conn, error) {
 	token := c.currentToken()
 	if token != "" {
 		ws, err := c.dial(ctx, token, after)
@@ -159,12 +166,15 @@ func (c *Client) dialOrSignIn(ctx context.Context, after uint64, fresh *bool) (*
 }
 
 // dial opens the WebSocket once.
-func (c *Client) dial(ctx context.Context, token string, after uint64) (*websocket.Conn, error) {
+func (c *Client) dial(ctx context.Context, token string, after place) (*websocket.Conn, error) {
 	ctx, done := c.onNetwork(ctx)
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	to := c.base + "/v1/notifications?after=" + strconv.FormatUint(after, 10)
+	to := c.base + "/v1/notifications?after=" + strconv.FormatUint(after.seq, 10)
+	if after.mailbox != "" {
+		to += "&mailbox=" + url.QueryEscape(after.mailbox)
+	}
 	ws, resp, err := websocket.Dial(ctx, to, &websocket.DialOptions{
 		HTTPClient:   c.http,
 		HTTPHeader:   http.Header{"Authorization": {"Bearer " + token}},
@@ -184,7 +194,7 @@ func (c *Client) dial(ctx context.Context, token string, after uint64) (*websock
 // receive hands out what one WebSocket brings, and acknowledges what is taken,
 // until it ends. It returns the last notification taken. What was received and
 // not taken is thrown away: the controller sends it again.
-func (c *Client) receive(ws *websocket.Conn, taken uint64) (uint64, error) {
+func (c *Client) receive(ws *websocket.Conn, taken place) (place, error) {
 	network, done := c.onNetwork(c.ctx)
 	defer done()
 	// The goroutines have a context of their own, so that a close can be sent
@@ -221,20 +231,20 @@ func (c *Client) receive(ws *websocket.Conn, taken uint64) (uint64, error) {
 		select {
 		case out <- head:
 			pending = pending[1:]
-			taken = head.Seq
+			taken = place{head.Mailbox, head.Seq}
 			select { // only the newest counts
 			case <-acks:
 			default:
 			}
-			acks <- taken
+			acks <- taken.seq
 		case n := <-messages:
 			switch {
-			case n.Seq <= received:
+			case n.Mailbox == received.mailbox && n.Seq <= received.seq:
 				continue
 			case n.Type == NotifyGap:
 				pending = nil
 			}
-			received = n.Seq
+			received = place{n.Mailbox, n.Seq}
 			if pending = append(pending, n); len(pending) > maxPending {
 				return taken, fmt.Errorf("signaling: more than %d notifications wait to be taken", maxPending)
 			}

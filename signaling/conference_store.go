@@ -167,7 +167,7 @@ func (c *Controller) dismissStrangers(k *conference) error {
 
 // stub is a user of whom only the ID is known until their token comes. c.mu is held.
 func (c *Controller) stub(id string) *user {
-	u := &user{id: id, box: mailbox{limit: c.cfg.Limits.Queue}, turn: newTurn(), seen: c.cfg.Now()}
+	u := &user{id: id, box: c.newMailbox(), turn: newTurn(), seen: c.cfg.Now()}
 	c.users[id] = u
 	return u
 }

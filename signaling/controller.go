@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"strconv"
 	"sync"
 	"time"
 
@@ -171,7 +172,10 @@ type Controller struct {
 	total       int
 	owned       map[string]int
 	misses      misses
-	swept       time.Time // when makeRoom last looked
+	// boot is another at each start; it and the number of boxes made name a mailbox.
+	boot  string
+	boxes int
+	swept time.Time // when makeRoom last looked
 }
 
 // NewController checks cfg and returns a controller, which serves nothing until
@@ -214,15 +218,19 @@ func NewController(cfg Config) (*Controller, error) {
 		return nil, err
 	}
 	c.policies = c.cfg.Policies
+	if c.boot, err = random(cfg.Rand, bootBytes); err != nil {
+		return nil, err
+	}
 	c.tokens = tokens{lifetime: cfg.Limits.TokenLifetime, perUser: cfg.Limits.TokensPerUser, byHash: map[tokenHash]*grant{}}
 	for _, u := range cfg.Users {
-		known, err := newUser(u, cfg.Limits.Queue, cfg.Rand)
+		known, err := newUser(u, cfg.Rand)
 		if err != nil {
 			return nil, err
 		}
 		if c.users[u.ID] != nil {
 			return nil, fmt.Errorf("signaling: Config.Users has %q twice", u.ID)
 		}
+		known.box = c.newMailbox()
 		c.users[u.ID] = known
 	}
 	switch {
@@ -239,6 +247,15 @@ func NewController(cfg Config) (*Controller, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// bootBytes make two starts of a controller differ.
+const bootBytes = 9
+
+// newMailbox is of a new user. c.mu is held, or nobody else knows c.
+func (c *Controller) newMailbox() mailbox {
+	c.boxes++
+	return mailbox{id: c.boot + "." + strconv.Itoa(c.boxes), limit: c.cfg.Limits.Queue}
 }
 
 // Handler serves the REST API and the WebSocket.

@@ -49,7 +49,7 @@ func TestConfigurationsThatAreRefusedByName(t *testing.T) {
 
 func TestWithoutRandomnessNothingIsGivenOut(t *testing.T) {
 	w := newWorld(t, func(cfg *signaling.Config) {
-		cfg.Rand = io.MultiReader(strings.NewReader(strings.Repeat("s", 3*16+32)), &empty{}) // salts and a token
+		cfg.Rand = io.MultiReader(strings.NewReader(strings.Repeat("s", 9+3*16+32)), &empty{}) // the mailboxes, salts and a token
 	})
 	alice := w.raw("alice")
 	alice.post("/v1/ice-servers", "").mustBe(t, 500, signaling.CodeInternal)

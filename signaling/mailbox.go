@@ -10,6 +10,9 @@ const maxSeq = 1<<53 - 1
 // They have consecutive numbers, and live through a change of WebSocket.
 // Controller.mu guards it.
 type mailbox struct {
+	// id tells this mailbox from one of before a restart, or before the user was
+	// forgotten, whose numbers began at 1 as well.
+	id    string
 	limit int
 	last  uint64         // the newest notification's number
 	sent  uint64         // the newest that was ever handed to a WebSocket
@@ -49,8 +52,12 @@ func (m *mailbox) append(n Notification) {
 
 func (m *mailbox) gap(now time.Time) {
 	m.queue = nil
-	m.append(Notification{Type: NotifyGap, Time: now,
-		Reason: "notifications were not taken in time and are lost; read the call's state"})
+	m.append(gapAt(now))
+}
+
+func gapAt(now time.Time) Notification {
+	return Notification{Type: NotifyGap, Time: now,
+		Reason: "notifications were not taken in time and are lost; read the call's state"}
 }
 
 // next returns the first notification after number seq.
@@ -73,9 +80,23 @@ func (m *mailbox) ack(seq uint64) []Notification {
 	return taken
 }
 
+// begin hands everything to a client whose numbers are another mailbox's: a gap, as it
+// has missed what that one held, and then all that waits, under new numbers. One gap
+// is enough however often it connects before it takes that.
+func (m *mailbox) begin(now time.Time) {
+	if len(m.queue) > 0 && m.queue[0].Type == NotifyGap {
+		return
+	}
+	waiting := m.queue
+	m.gap(now)
+	for _, n := range waiting {
+		m.append(n)
+	}
+}
+
 // resume continues after seq, which the client says that it took last. One who
-// has taken more than was ever sent comes from before a restart of the
-// controller: the numbers go on from there, with a gap.
+// has taken more than was ever sent, and does not say of which mailbox, comes from
+// before a restart of the controller: the numbers go on from there, with a gap.
 func (m *mailbox) resume(seq uint64, now time.Time) []Notification {
 	if seq > m.last {
 		m.last = seq

@@ -53,7 +53,7 @@ type user struct {
 	joins, writes budget
 }
 
-func newUser(u User, queue int, rand io.Reader) (*user, error) {
+func newUser(u User, rand io.Reader) (*user, error) {
 	if !validUserID(u.ID) {
 		return nil, fmt.Errorf(`signaling: User.ID is %q, wanted 1 to %d letters, digits or any of "._-@"`, u.ID, maxUserID)
 	}
@@ -67,7 +67,7 @@ func newUser(u User, queue int, rand io.Reader) (*user, error) {
 		return nil, fmt.Errorf("signaling: User.Secret of %s has %d bytes, wanted %d to %d", u.ID, n, minSecret, maxSecret)
 	}
 	known := &user{id: u.ID, name: u.Name, client: u.Client, tenant: u.Tenant, kind: u.Kind, groups: u.Groups,
-		salt: make([]byte, saltBytes), box: mailbox{limit: queue}, turn: newTurn()}
+		salt: make([]byte, saltBytes), turn: newTurn()}
 	if u.Kind == "" && u.Tenant == "" && u.Client == string(policy.Teams) {
 		known.kind = policy.Member
 	}

@@ -78,7 +78,7 @@ func (s *session) end(why closing) {
 }
 
 // getNotifications is the WebSocket. Its query has "after", the number of the
-// last notification that the client took.
+// last notification that the client took, and "mailbox", in which that is its number.
 func (c *Controller) getNotifications(w http.ResponseWriter, r *http.Request) {
 	if !c.checkOrigin(r) {
 		refuse(w, problem(CodeForbiddenOrigin, "pages of %q may not connect", clip(r.Header.Get("Origin"))))
@@ -114,7 +114,7 @@ func (c *Controller) getNotifications(w http.ResponseWriter, r *http.Request) {
 	defer c.running.Done()
 	s := &session{by: by, wake: make(chan struct{}, 1), stop: make(chan closing, 1)}
 	// Before the client learns that it is connected: from then on it can be called.
-	c.attach(s, after)
+	c.attach(s, after, r.URL.Query().Get("mailbox"))
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol},
 		// The origin is checked above, where a refusal is also recorded.
@@ -181,7 +181,7 @@ func subprotocolToken(h http.Header) string {
 }
 
 // attach makes s the user's WebSocket: the newest wins.
-func (c *Controller) attach(s *session, after uint64) {
+func (c *Controller) attach(s *session, after uint64, box string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -196,11 +196,15 @@ func (c *Controller) attach(s *session, after uint64) {
 		c.disconnected(old, closeReplaced.reason)
 	}
 	u.session = s
-	s.sent = after
 	e := s.by.event(nil)
 	e.Kind = EventConnected
 	c.emit(e)
-	c.acknowledge(s.by, u.box.resume(after, c.cfg.Now()))
+	if after > 0 && box != "" && box != u.box.id {
+		u.box.begin(c.cfg.Now())
+	} else {
+		s.sent = after
+		c.acknowledge(s.by, u.box.resume(after, c.cfg.Now()))
+	}
 	c.connected(u)
 }
 
@@ -329,6 +333,7 @@ func (c *Controller) next(s *session) (Notification, bool) {
 		// Such as an offer, which came while the user had another token.
 		n = Notification{Seq: n.Seq, Type: n.Type, Time: n.Time, Call: n.Call, Meeting: n.Meeting, Reason: "the token lacks the scope " + ScopeVoIP}
 	}
+	n.Mailbox = s.by.user.box.id
 	return n, ok
 }
 

@@ -36,8 +36,22 @@ func (r *raw) socket(after uint64) *socket {
 	return s
 }
 
+// resume is socket with the mailbox that after counts in.
+func (r *raw) resume(after uint64, mailbox string) *socket {
+	r.w.t.Helper()
+	s, resp, err := r.dialQuery(fmt.Sprintf("after=%d&mailbox=%s", after, mailbox), http.Header{"Authorization": {"Bearer " + r.token}})
+	if err != nil {
+		r.w.t.Fatalf("%v %v", resp, err)
+	}
+	return s
+}
+
 func (r *raw) dial(after uint64, header http.Header, protocols ...string) (*socket, *http.Response, error) {
-	ws, resp, err := websocket.Dial(ctx(r.w.t), fmt.Sprintf("https://%s/v1/notifications?after=%d", host, after),
+	return r.dialQuery(fmt.Sprintf("after=%d", after), header, protocols...)
+}
+
+func (r *raw) dialQuery(query string, header http.Header, protocols ...string) (*socket, *http.Response, error) {
+	ws, resp, err := websocket.Dial(ctx(r.w.t), fmt.Sprintf("https://%s/v1/notifications?%s", host, query),
 		&websocket.DialOptions{HTTPClient: r.http, HTTPHeader: header, Subprotocols: protocols})
 	if err != nil {
 		return nil, resp, err
@@ -292,6 +306,40 @@ func TestAClientAheadOfTheControllerGetsAGap(t *testing.T) {
 	s := w.raw("alice").socket(41)
 	if n := s.next(signaling.NotifyGap); n.Seq != 42 {
 		t.Errorf("got %+v, wanted number 42", n)
+	}
+}
+
+// After a restart the numbers begin again: one that a client took before says nothing
+// about what waits under it now.
+func TestANumberOfAnotherMailboxAcknowledgesNothing(t *testing.T) {
+	before, w := newWorld(t, nil), newWorld(t, nil)
+	call := func(w *world) (*raw, *socket, signaling.Notification) {
+		alice, bob := w.raw("alice"), w.raw("bob")
+		alice.socket(0)
+		s := bob.socket(0)
+		alice.post("/v1/calls", body("bob", offer())).mustBe(t, 201, "")
+		return bob, s, s.next(signaling.NotifyInvite)
+	}
+	_, _, old := call(before)
+	bob, s, now := call(w)
+	if old.Seq != now.Seq || old.Mailbox == now.Mailbox || now.Mailbox == "" {
+		t.Fatalf("%d in mailbox %q and %d in %q, wanted the same number in two mailboxes", old.Seq, old.Mailbox, now.Seq, now.Mailbox)
+	}
+	s.close()
+	var last uint64
+	for range 2 { // to come twice without taking anything changes nothing
+		s = bob.resume(old.Seq, old.Mailbox)
+		gap, invite := s.next(signaling.NotifyGap), s.next(signaling.NotifyInvite)
+		if gap.Seq+1 != invite.Seq || invite.Call != now.Call || last != 0 && invite.Seq != last {
+			t.Fatalf("got %+v and %+v, wanted a gap and the invite", gap, invite)
+		}
+		last = invite.Seq
+		s.close()
+	}
+	// In its own mailbox the number counts.
+	s = bob.resume(last-1, now.Mailbox)
+	if n := s.next(signaling.NotifyInvite); n.Seq != last {
+		t.Errorf("got %+v, wanted the invite only", n)
 	}
 }
 

@@ -64,7 +64,11 @@ const (
 type Notification struct {
 	// Seq counts a user's notifications from 1 without holes, except before a
 	// NotifyGap.
-	Seq  uint64           `json:"seq"`
+	Seq uint64 `json:"seq"`
+	// Mailbox is what Seq counts in: the controller begins another when it has
+	// started again, and a client sends it back together with the number.
+	Mailbox string `json:"mailbox,omitempty"`
+
 	Type NotificationType `json:"type"`
 	Time time.Time        `json:"time"`
 	Call string           `json:"call,omitempty"`

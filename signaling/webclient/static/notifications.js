@@ -26,6 +26,7 @@ const replaced = 4409;
  * @property {string} [meeting] or the group call
  * @property {string} [role]
  * @property {string} [region]
+ * @property {string} [mailbox] what seq counts in
  * @property {import('./meeting.js').Person[]} [participants]
  * @property {import('./meeting.js').Slot[]} [slots]
  * @property {import('./room.js').Message} [message]
@@ -42,6 +43,9 @@ export class Notifications {
   #taking = Promise.resolve();
   #received = 0; // number of the last notification that came
   #taken = 0; // and of the last that was taken
+  // In which mailbox; the controller begins another when it has started again.
+  #receivedIn = '';
+  #takenIn = '';
   #wait = firstWait;
   #closed = false;
 
@@ -70,10 +74,12 @@ export class Notifications {
     const url = new URL('/v1/notifications', location.href);
     url.protocol = 'wss:';
     url.searchParams.set('after', String(this.#taken));
+    if (this.#takenIn) url.searchParams.set('mailbox', this.#takenIn);
     // The token goes as a subprotocol: a page cannot set the Authorization header.
     const socket = new WebSocket(url, ['callpath.v1', `bearer.${this.#api.token}`]);
     this.#socket = socket;
     this.#received = this.#taken;
+    this.#receivedIn = this.#takenIn;
     let opened = false;
     socket.onopen = () => {
       opened = true;
@@ -83,16 +89,20 @@ export class Notifications {
     socket.onmessage = (event) => {
       /** @type {Notification} */
       const n = JSON.parse(event.data);
-      if (n.seq <= this.#received) return;
+      const mailbox = n.mailbox ?? '';
+      if (mailbox === this.#receivedIn && n.seq <= this.#received) return;
       this.#received = n.seq;
+      this.#receivedIn = mailbox;
       this.#taking = this.#taking.then(async () => {
-        if (n.seq <= this.#taken) return;
+        if (mailbox === this.#takenIn && n.seq <= this.#taken) return;
         try {
           await this.#take(n);
         } catch (error) {
           console.error('callpath: notification', n.type, error);
         }
         this.#taken = n.seq;
+        this.#takenIn = mailbox;
+        if (mailbox !== this.#receivedIn) return; // of one that is no more
         if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ ack: n.seq }));
       });
     };
