@@ -13,7 +13,8 @@
 // policies (package meeting and its policy), group calls those of Azure
 // Communication Services, in which nobody waits. Whoever is present hands an offer
 // to the media processor of the region of the first who came in; whoever waits in
-// the lobby has no media, no relay credentials, no roster and no chat. Chats are
+// the lobby has no media, no relay credentials tied to the meeting, no roster and no chat
+// (credentials for a call of one's own, everybody gets). Chats are
 // package chat's. Meetings, lobbies, roles, options and policies are in Config.Store
 // before a request is acknowledged, so that they survive a crash; group calls too.
 //
@@ -29,7 +30,7 @@
 //	POST /v1/calls/{id}/description   re-offer, its answer, or rollback
 //	POST /v1/calls/{id}/hangup        in any state
 //	POST /v1/calls/{id}/telemetry     any JSON, until shortly after the end
-//	GET  /v1/notifications?after=SEQ  WebSocket, resumed after what was taken last
+//	GET  /v1/notifications?after=SEQ&mailbox=ID  WebSocket, resumed after what was taken last
 //
 //	POST  /v1/meetings                         schedule
 //	GET   /v1/meetings/{id}                    for whom it concerns
