@@ -67,6 +67,7 @@ type way struct {
 	bound    bool
 	told     bool // that there is no route
 	within   bool // it goes to another flow's client, and nowhere else
+	barred   bool // it is from a peer that has no permission
 }
 
 func (f *Flow) ways() [2]*way { return [2]*way{f.toPeer, f.toClient} }
@@ -78,7 +79,7 @@ func (p *Path) Bind(c Channel) (*Flow, error) {
 		return nil, fmt.Errorf("kernel path: %w", err)
 	}
 	f := &Flow{path: p, toPeer: c.way(false), toClient: c.way(true)}
-	f.toPeer.within = c.Within
+	f.toPeer.within, f.toClient.barred = c.Within, c.ToPeer
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -194,8 +195,12 @@ func networkPort(n uint16) port { return port{byte(n >> 8), byte(n)} }
 const maxMTU = 1 << 16
 
 // route asks for the route of a way and puts it into the table, or takes it out when
-// there is none that can be used. Its caller holds mu.
+// there is none that can be used, or none may be. Its caller holds mu.
 func (p *Path) route(w *way) {
+	if w.barred {
+		p.unbind(w)
+		return
+	}
 	h, err := hop{mtu: maxMTU}, error(nil)
 	if !w.within {
 		h, err = p.routes.find(w.from, w.to)
@@ -251,6 +256,20 @@ func (f *Flow) Counts() (toPeer, toClient Count) {
 func (f *Flow) count() {
 	f.final[0] = f.path.counts.at(f.toPeer.leg.count).load()
 	f.final[1] = f.path.counts.at(f.toClient.leg.count).load()
+}
+
+// Permit says whether the peer has a permission (RFC 8656, section 12.7). While it has
+// none, the next packet that it sends is left to the sockets; what the client sends does
+// not depend on it. After Unbind it does nothing.
+func (f *Flow) Permit(permitted bool) {
+	p := f.path
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f.place < 0 || f.toClient.barred != permitted {
+		return
+	}
+	f.toClient.barred = !permitted
+	p.route(f.toClient)
 }
 
 // Unbind ends the binding: the next packet is left to the sockets. It may be called

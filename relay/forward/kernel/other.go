@@ -31,6 +31,9 @@ type Flow struct{}
 // Counts returns zeros.
 func (*Flow) Counts() (toPeer, toClient Count) { return }
 
+// Permit does nothing.
+func (*Flow) Permit(bool) {}
+
 // Unbind does nothing.
 func (*Flow) Unbind() {}
 

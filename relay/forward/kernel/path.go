@@ -31,6 +31,9 @@ type Channel struct {
 	// to it goes to that allocation's client at once, if it has a channel to this one
 	// bound here, and else through the sockets.
 	Within bool
+	// ToPeer says that the peer has no permission now: the channel is bound, but only
+	// what the client sends goes this way, until Flow.Permit says otherwise.
+	ToPeer bool
 	// Meters, at most two, are asked for the bytes of each payload. When one says
 	// no, the payload is dropped and counted.
 	Meters []*Meter
