@@ -213,6 +213,9 @@ func (c *Controller) postThread(w http.ResponseWriter, r *http.Request) {
 				t.Members = append(t.Members, chat.Member{ID: id, External: kind != policy.Member})
 			}
 		}
+		if p == nil {
+			p = c.mayFederate(by, t.Members)
+		}
 		c.mu.Unlock()
 		if p != nil {
 			return p.response()
@@ -231,6 +234,29 @@ func (c *Controller) postThread(w http.ResponseWriter, r *http.Request) {
 		re.location = "/v1/threads/" + made.ID
 		return re
 	})
+}
+
+// mayFederate decides whether those of a new thread may write to each other: a user of
+// Azure Communication Services whom nobody vouches for and one of the organisation only
+// with EnableAcsFederationAccess. c.mu is held.
+func (c *Controller) mayFederate(by actor, members []chat.Member) *Problem {
+	outside, inside := false, false
+	for _, m := range members {
+		u := c.users[m.ID]
+		kind, _ := c.kindOf(u)
+		// Of whom only the ID is known, since a restart, may be one.
+		outside = outside || kind == policy.Anonymous && (u.client == string(policy.ACS) || u.client == "")
+		inside = inside || kind == policy.Member
+	}
+	if !outside || !inside {
+		return nil
+	}
+	d := policy.Decision{Outcome: policy.Refused, Rule: ruleFederation, Value: "false", Source: "organization"}
+	if !c.policies.Organization.Configuration.EnableAcsFederationAccess {
+		return c.forbid(by, nil, d, "a chat of the organisation with users of Azure Communication Services")
+	}
+	c.audit(ruleFederation, true, "the organisation's users may chat with those of Azure Communication Services", by.event(nil))
+	return nil
 }
 
 // getMessages reads a page of the history: the newest messages, those before a number,

@@ -235,6 +235,42 @@ func TestWhoMayChatInAMeeting(t *testing.T) {
 	}
 }
 
+func TestChatsWithUsersOfACSAsTheOrganisationHasIt(t *testing.T) {
+	w, _ := chatting(t, nil)
+	users := map[string]*signaling.Client{"mia": w.join("mia"), "zoe": w.join("zoe"), "tom": w.join("tom")}
+	const rule = "EnableAcsFederationAccess"
+	for _, on := range []bool{true, false} {
+		if err := w.controller.SetPolicies(policies(t, fmt.Sprintf("%s=%t", rule, on))); err != nil {
+			t.Fatal(err)
+		}
+		for _, tc := range []struct {
+			by     string
+			others []string
+			asked  bool
+		}{
+			{"mia", []string{"zoe"}, true},
+			{"zoe", []string{"mia"}, true},
+			{"tom", []string{"zoe", "mia"}, true},
+			{"mia", []string{"tom"}, false},
+			{"zoe", []string{"tom"}, false},
+		} {
+			before := len(w.audits(rule))
+			_, err := users[tc.by].CreateThread(ctx(t), tc.others...)
+			if on || !tc.asked {
+				if err != nil {
+					t.Errorf("%t: %s with %v: %v", on, tc.by, tc.others, err)
+				}
+			} else {
+				mustBe(t, err, signaling.CodeForbidden, rule)
+			}
+			got := w.audits(rule)[before:]
+			if tc.asked != (len(got) == 1) || tc.asked && (got[0].Allowed != on || got[0].User != tc.by) {
+				t.Errorf("%t: %s with %v: audit %+v", on, tc.by, tc.others, got)
+			}
+		}
+	}
+}
+
 func TestAChatApartFromMeetings(t *testing.T) {
 	w, _ := chatting(t, func(cfg *signaling.Config) { cfg.Limits.WritesPerMinute = 60 })
 	mia, tom, zoe := w.join("mia"), w.join("tom"), w.join("zoe")

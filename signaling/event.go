@@ -96,6 +96,9 @@ const (
 	ruleKind         = "kind"             // only members of the organisation schedule meetings
 	ruleProcessing   = "processing-needs" // what needs no media processor gets none
 	ruleLobbyTimeout = "lobby-timeout"    // a wait in the lobby ends
+
+	// Of chats apart from meetings, under Microsoft's name.
+	ruleFederation = "EnableAcsFederationAccess"
 )
 
 // emit logs an event and hands it out. c.mu is held, which is what makes the
