@@ -124,7 +124,9 @@ type Limits struct {
 	// LobbyTimeout is the longest wait in a lobby; 30 minutes.
 	LobbyTimeout time.Duration
 	// KeepMeetings is how long a meeting that has ended can be read, and its chat;
-	// 24 hours. A group call in which nobody is, is kept for KeepEnded.
+	// 24 hours. After it nobody can read the chat, whose records stay in its store. A
+	// group call in which nobody is, is kept for KeepEnded, and a meeting that nobody
+	// ends, for good.
 	KeepMeetings time.Duration
 	// Meetings is how many meetings and group calls there may be, with those that
 	// have ended and are kept; 10,000. MeetingsPerUser is how many of them one
