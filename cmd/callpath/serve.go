@@ -58,6 +58,9 @@ live, at most for --drain; a second one ends that waiting.`),
 			if err != nil {
 				return input(err)
 			}
+			for _, line := range cfg.Strange() {
+				log.Warn(line)
+			}
 			if check {
 				if err := cfg.Check(log); err != nil {
 					return input(err)

@@ -44,17 +44,6 @@ func (c *Config) check(p *places) error {
 			wrong(path, "found %v, wanted %v to %v", time.Duration(value.got), time.Duration(value.least), time.Duration(value.most))
 		}
 	}
-	for path, value := range map[string]int{
-		"relay.quota.allocations-per-user": c.Relay.Quota.AllocationsPerUser, "relay.quota.allocations": c.Relay.Quota.Allocations,
-		"relay.quota.permissions": c.Relay.Quota.Permissions, "relay.quota.channels": c.Relay.Quota.Channels,
-		"relay.limits.requests": c.Relay.Limits.Requests, "relay.limits.requests-at-once": c.Relay.Limits.RequestsAtOnce,
-		"relay.limits.connections": c.Relay.Limits.Connections, "relay.limits.connections-per-source": c.Relay.Limits.ConnectionsPerSource,
-		"relay.limits.handshakes": c.Relay.Limits.Handshakes, "signaling.calls-per-user": c.Signaling.CallsPerUser,
-	} {
-		if value < 1 {
-			wrong(path, "found %d, wanted 1 or more", value)
-		}
-	}
 	if k := c.Relay.Kernel; len(k) > 1 && (slices.Contains(k, kernelAuto) || slices.Contains(k, kernelOff)) {
 		wrong("relay.kernel", "found %q, wanted interfaces, or %s or %s alone", k, kernelAuto, kernelOff)
 	}

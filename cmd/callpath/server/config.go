@@ -35,6 +35,8 @@ type Config struct {
 	// optional is true when Listen is the default, of which one family may not
 	// exist on the machine.
 	optional bool
+	// strange are variables that were probably meant for us, and are no settings.
+	strange []string
 	// source is where it came from, to be read again.
 	source Source
 }
@@ -73,21 +75,21 @@ type Peers struct {
 
 // Quota is turn.Quota.
 type Quota struct {
-	AllocationsPerUser int       `yaml:"allocations-per-user"`
-	Allocations        int       `yaml:"allocations"`
-	Permissions        int       `yaml:"permissions"`
-	Channels           int       `yaml:"channels"`
+	AllocationsPerUser Count     `yaml:"allocations-per-user"`
+	Allocations        Count     `yaml:"allocations"`
+	Permissions        Count     `yaml:"permissions"`
+	Channels           Count     `yaml:"channels"`
 	BandwidthPerUser   Bandwidth `yaml:"bandwidth-per-user"`
 	Bandwidth          Bandwidth `yaml:"bandwidth"`
 }
 
 // Limits is turn.Limits.
 type Limits struct {
-	Requests             int      `yaml:"requests"`
-	RequestsAtOnce       int      `yaml:"requests-at-once"`
-	Connections          int      `yaml:"connections"`
-	ConnectionsPerSource int      `yaml:"connections-per-source"`
-	Handshakes           int      `yaml:"handshakes"`
+	Requests             Count    `yaml:"requests"`
+	RequestsAtOnce       Count    `yaml:"requests-at-once"`
+	Connections          Count    `yaml:"connections"`
+	ConnectionsPerSource Count    `yaml:"connections-per-source"`
+	Handshakes           Count    `yaml:"handshakes"`
 	Idle                 Duration `yaml:"idle"`
 }
 
@@ -95,7 +97,7 @@ type Limits struct {
 type Signaling struct {
 	HTTPS        []uint16 `yaml:"https"`
 	Origins      []string `yaml:"origins"`
-	CallsPerUser int      `yaml:"calls-per-user"`
+	CallsPerUser Count    `yaml:"calls-per-user"`
 }
 
 // Admin configures the admin endpoint.

@@ -109,7 +109,7 @@ func TestFlagsWinOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
 		{"udp", cfg.Relay.UDP, []uint16{2, 3}},
 		{"tcp", cfg.Relay.TCP, []uint16{1}},
 		{"tls", cfg.Relay.TLS, []uint16{5349}},
-		{"channels", cfg.Relay.Quota.Channels, 2},
+		{"channels", cfg.Relay.Quota.Channels, server.Count(2)},
 		{"bandwidth", cfg.Relay.Quota.Bandwidth, server.Bandwidth(1e9)},
 		{"drain", cfg.Drain, server.Duration(time.Second)},
 		{"listen", cfg.Listen, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}},
@@ -118,6 +118,23 @@ func TestFlagsWinOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
 	} {
 		if !reflect.DeepEqual(c.got, c.wanted) {
 			t.Errorf("%s is %v, wanted %v", c.name, c.got, c.wanted)
+		}
+	}
+}
+
+func TestAVariableThatIsNearlyASettingIsNamed(t *testing.T) {
+	for name, near := range map[string]string{
+		"RELAY_QOUTA_CHANNELS": "RELAY_QUOTA_CHANNELS", "LISTENS": "LISTEN", "REALM": "",
+		"SOAK": "", "LOAD": "", "PEAK": "", "KILLS": "", "MEETING": "", "PICTURES": "", "PORT": "", "SERVICE_HOST": "", "PORT_3478_TCP_PORT": "",
+	} {
+		cfg, err := server.Load(server.Source{Environment: []string{"CALLPATH_" + name + "=1"}})
+		ok(t, err)
+		var wanted []string
+		if near != "" {
+			wanted = []string{"CALLPATH_" + name + " is no setting and has no effect; did you mean CALLPATH_" + near + "?"}
+		}
+		if got := cfg.Strange(); !reflect.DeepEqual(got, wanted) {
+			t.Errorf("%s: got %q, wanted %q", name, got, wanted)
 		}
 	}
 }
@@ -143,7 +160,7 @@ func TestWrongConfigurationsSayWhereAndWhatIsRight(t *testing.T) {
 		{file: "certificate: {chain: a.pem}\n", wanted: []string{"certificate: chain and key belong together"}},
 		{file: "relay: {peers: {deny: [10.0.0.1/8]}}\n", wanted: []string{"relay.peers.deny[0]", "write 10.0.0.0/8"}},
 		{file: "relay: {quota: {bandwidth: 20}}\n", wanted: []string{`found "20", wanted a bandwidth such as 500kbit`}},
-		{file: "relay: {quota: {channels: 0}}\n", wanted: []string{"relay.quota.channels: found 0, wanted 1 or more"}},
+		{file: "relay: {quota: {channels: 0}}\n", wanted: []string{"relay.quota.channels: found 0, wanted a whole number from 1 to"}},
 		{file: "relay: {min-port: 60000, max-port: 50000}\n", wanted: []string{"relay.min-port: found 60000"}},
 		{file: "relay: {tls: [3478]}\n", wanted: []string{"relay.tls[0]: tcp port 3478 is relay.tcp's already"}},
 		{file: "relay: {udp: [], tcp: [], tls: [], dtls: []}\nsignaling: {https: []}\n", wanted: []string{"there is no port to listen on"}},
@@ -159,8 +176,8 @@ func TestWrongConfigurationsSayWhereAndWhatIsRight(t *testing.T) {
 		{file: "identity:\n  applications: [{id: shop}]\n  external: [{name: contoso}]\n",
 			wanted: []string{"applications[0].secret: is empty", "external[0].issuer: is empty", "external[0].audiences: is empty"}},
 		{file: "relay: {udp: [3480]}\n", wanted: []string{"processor.udp[0]: udp port 3480 is relay.udp's already"}},
-		{file: "processor: {addresses: [224.0.0.1], public: [0.0.0.0], profiles: [AES], limits: {participants: 0}}\n",
-			wanted: []string{"processor.addresses[0]: 224.0.0.1 is no address", "processor.public[0]: 0.0.0.0", `profiles[0]: "AES" is not known; valid: AEAD_AES_256_GCM`, "limits.participants: found 0"}},
+		{file: "processor: {addresses: [224.0.0.1], public: [0.0.0.0], profiles: [AES]}\n",
+			wanted: []string{"processor.addresses[0]: 224.0.0.1 is no address", "processor.public[0]: 0.0.0.0", `profiles[0]: "AES" is not known; valid: AEAD_AES_256_GCM`}},
 		{file: "processor: {addresses: [\"::\"], public: [192.0.2.1, 192.0.2.2], profiles: []}\n", wanted: []string{"processor.public[1]: 192.0.2.2 is another of its family",
 			"processor.addresses[0]: :: is no address that clients can be told", "processor.profiles: is empty"}},
 		{file: "meetings:\n  tenant: two words\n  organization: {DisableAnonymousJoining: true}\n  policies:\n    open: {AutoAdmittedUsers: Anybody}\n  users: {alice: closed}\n  groups: [{group: a, policy: b}]\n",
@@ -174,6 +191,8 @@ func TestWrongConfigurationsSayWhereAndWhatIsRight(t *testing.T) {
 		{file: "realm: a\nrealm: b\n", wanted: []string{`key "realm" stands twice`}},
 		{env: "CALLPATH_RELAY_UDP=many", wanted: []string{`CALLPATH_RELAY_UDP: found "many"`}},
 		{env: "CALLPATH_RELAY_QUOTA_CHANNELS=-1", wanted: []string{"CALLPATH_RELAY_QUOTA_CHANNELS: found -1"}},
+		{flag: [2]string{"relay-quota-channels", "x"}, wanted: []string{`--relay-quota-channels: found "x", wanted a whole number from 1 to 2147483647`}},
+		{file: "processor: {limits: {participants: 0}}\n", wanted: []string{"participants: found 0, wanted a whole number from 1 to 2147483647"}},
 		{flag: [2]string{"drain", "never"}, wanted: []string{`--drain: found "never"`}},
 		{flag: [2]string{"realm", "a b"}, wanted: []string{`--realm: found "a b"`}},
 		{flag: [2]string{"admin-pprof", "perhaps"}, wanted: []string{`--admin-pprof: found "perhaps"`}},

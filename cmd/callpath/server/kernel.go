@@ -36,5 +36,5 @@ func (c *Config) openKernel(log *slog.Logger) *kernel.Path {
 // allocations have one or two; what does not fit goes through the sockets.
 func (c *Config) kernelChannels() int {
 	const most, each = 1 << 18, 2
-	return min(most, each*min(most, c.Relay.Quota.Allocations))
+	return min(most, each*min(most, int(c.Relay.Quota.Allocations)))
 }

@@ -20,9 +20,9 @@ type Processor struct {
 
 // ProcessorLimits are of processor.Limits.
 type ProcessorLimits struct {
-	Conferences  int `yaml:"conferences"`
-	Participants int `yaml:"participants"`
-	Handshakes   int `yaml:"handshakes"`
+	Conferences  Count `yaml:"conferences"`
+	Participants Count `yaml:"participants"`
+	Handshakes   Count `yaml:"handshakes"`
 }
 
 // hosting says whether there is a media processor.
@@ -62,11 +62,6 @@ func (c *Config) checkProcessor(f finder) {
 	}
 	for i, name := range p.Profiles {
 		f.one(fmt.Sprintf("processor.profiles[%d]", i), name, valid...)
-	}
-	for path, value := range map[string]int{"conferences": p.Limits.Conferences, "participants": p.Limits.Participants, "handshakes": p.Limits.Handshakes} {
-		if value < 1 {
-			f.wrong("processor.limits."+path, "found %d, wanted 1 or more", value)
-		}
 	}
 }
 
@@ -115,7 +110,7 @@ func (c *Config) services(listening []netip.Addr) []netip.AddrPort {
 func (c *Config) processorConfig() processor.Config {
 	p := &c.Processor
 	cfg := processor.Config{Limits: processor.Limits{
-		Conferences: p.Limits.Conferences, Participants: p.Limits.Participants, Handshakes: p.Limits.Handshakes,
+		Conferences: int(p.Limits.Conferences), Participants: int(p.Limits.Participants), Handshakes: int(p.Limits.Handshakes),
 	}}
 	for _, name := range p.Profiles {
 		i := slices.IndexFunc(profiles(), func(p srtp.Profile) bool { return p.String() == name })

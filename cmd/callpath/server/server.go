@@ -39,8 +39,8 @@ type Server struct {
 	// relay and controller are nil where the configuration has no port for them.
 	relay      *turn.Server
 	controller *signaling.Controller
-	// host has the media of meetings; nil without a port for it. store and chat are
-	// there when the controller is.
+	// host has the media of meetings; nil without a port for it. The store
+	// is always there, chat when the controller is.
 	host  *host
 	store *store.File
 	chat  *chat.Service
@@ -99,10 +99,11 @@ func New(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Server, err err
 	if s.negotiation, err = cfg.newNegotiationLog(log); err != nil {
 		return nil, err
 	}
+	// A relay alone keeps nothing in the store, but its lock is that of the state directory.
+	if err := s.openStore(); err != nil {
+		return nil, err
+	}
 	if len(s.sockets.signaling) > 0 {
-		if err := s.openStore(); err != nil {
-			return nil, err
-		}
 		if err := s.openChat(ctx); err != nil {
 			return nil, err
 		}
@@ -169,14 +170,14 @@ func (c *Config) turnConfig(listening []netip.Addr, services []netip.AddrPort) (
 		MaxPort:      r.MaxPort,
 		Peers:        turn.PeerPolicy{Allow: prefixes(r.Peers.Allow), Deny: prefixes(r.Peers.Deny), Services: services},
 		Quota: turn.Quota{
-			PerUser: r.Quota.AllocationsPerUser, Total: r.Quota.Allocations,
-			Permissions: r.Quota.Permissions, Channels: r.Quota.Channels,
+			PerUser: int(r.Quota.AllocationsPerUser), Total: int(r.Quota.Allocations),
+			Permissions: int(r.Quota.Permissions), Channels: int(r.Quota.Channels),
 			UserBandwidth: int64(r.Quota.BandwidthPerUser) / 8, TotalBandwidth: int64(r.Quota.Bandwidth) / 8,
 		},
 		Limits: turn.Limits{
-			Requests: r.Limits.Requests, RequestsAtOnce: r.Limits.RequestsAtOnce,
-			Connections: r.Limits.Connections, ConnectionsPerSource: r.Limits.ConnectionsPerSource,
-			Handshakes: r.Limits.Handshakes, Idle: time.Duration(r.Limits.Idle),
+			Requests: int(r.Limits.Requests), RequestsAtOnce: int(r.Limits.RequestsAtOnce),
+			Connections: int(r.Limits.Connections), ConnectionsPerSource: int(r.Limits.ConnectionsPerSource),
+			Handshakes: int(r.Limits.Handshakes), Idle: time.Duration(r.Limits.Idle),
 		},
 		KeepExpired: !r.StrictExpiry,
 	}, nil
@@ -219,7 +220,7 @@ func (s *Server) newController(m *material) (*signaling.Controller, error) {
 		Policies:   m.policies,
 		Store:      s.store,
 		Chat:       s.chat,
-		Limits:     signaling.Limits{CallsPerUser: s.cfg.Signaling.CallsPerUser},
+		Limits:     signaling.Limits{CallsPerUser: int(s.cfg.Signaling.CallsPerUser)},
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,7 +125,8 @@ func (c *Config) flags(given map[string]string, p *places) error {
 }
 
 // environment decodes the variables over what stands. Those with our prefix that
-// are no settings are left alone: Kubernetes makes some for a service of our name.
+// are no settings are errors never, since Kubernetes makes some for a service of our
+// name and tests have their own; those that are nearly a setting are noted as strange.
 func (c *Config) environment(environment []string, p *places) error {
 	values := map[string]string{}
 	for _, v := range environment {
@@ -139,11 +141,35 @@ func (c *Config) environment(environment []string, p *places) error {
 			p.note(s.Key, s.Variable())
 		}
 	}
+	c.strange = strange(values)
 	if len(errs) > 0 {
 		return errs
 	}
 	return nil
 }
+
+// strange returns a line for each variable whose name is nearly that of a setting.
+func strange(values map[string]string) []string {
+	valid := []string{strings.TrimPrefix(FileVariable, variablePrefix)}
+	for _, s := range Settings() {
+		valid = append(valid, strings.TrimPrefix(s.Variable(), variablePrefix))
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		name = strings.TrimPrefix(name, variablePrefix)
+		if slices.Contains(valid, name) {
+			continue
+		}
+		if near := document.Nearest(name, valid); near != "" {
+			lines = append(lines, variablePrefix+name+" is no setting and has no effect; did you mean "+variablePrefix+near+"?")
+		}
+	}
+	return lines
+}
+
+// Strange has a line for each variable of the environment that is no setting but has
+// nearly the name of one, which it says.
+func (c *Config) Strange() []string { return c.strange }
 
 // set decodes one value by writing it as the document that it would be in a file.
 func (c *Config) set(s Setting, value, by string) document.Errors {

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -19,6 +20,24 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		return fmt.Errorf("found %q, wanted a duration such as 30s or 10m", text)
 	}
 	*d = Duration(v)
+	return nil
+}
+
+// Count is a limit: a whole number from 1 to maxCount.
+type Count int
+
+const maxCount = math.MaxInt32
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *Count) UnmarshalText(text []byte) error {
+	v, err := strconv.Atoi(string(text))
+	switch {
+	case err != nil:
+		return fmt.Errorf("found %q, wanted a whole number from 1 to %d", text, maxCount)
+	case v < 1 || v > maxCount:
+		return fmt.Errorf("found %d, wanted a whole number from 1 to %d", v, maxCount)
+	}
+	*c = Count(v)
 	return nil
 }
 
