@@ -73,6 +73,7 @@ func (r *rig) flow(t testing.TB, a forward.Allocation, b forward.Binding) *flow 
 	ok(t, err)
 	f.at = addrPortOf(f.relay.LocalAddr())
 	b.Channel, b.Peer = channel, f.peer.at()
+	f.relay.Permit(b.Peer.Addr(), true)
 	ok(t, f.relay.Bind(b))
 	return f
 }
@@ -175,6 +176,7 @@ func TestRunsPassWholeAndInOrder(t *testing.T) {
 func TestTheEngineGetsEverythingElse(t *testing.T) {
 	r := newRig(t, 2, "udp4", "127.0.0.1:0")
 	f := r.flow(t, forward.Allocation{}, forward.Binding{})
+	f.relay.Permit(f.peer.at().Addr(), false)
 	request := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
 	buf := make([]byte, 2048)
 	for _, p := range [][]byte{
@@ -213,6 +215,28 @@ func TestTheEngineGetsEverythingElse(t *testing.T) {
 	_, err = f.relay.WriteTo([]byte("of the engine"), net.UDPAddrFromAddrPort(f.peer.at()))
 	ok(t, err)
 	f.peer.await("payload", "of the engine")
+}
+
+// RFC 8656, sections 12.6 and 12.7: without the permission a channel goes one way only.
+func TestAPeerNeedsAPermissionBesideTheChannel(t *testing.T) {
+	r := newRig(t, 1, "udp4", "127.0.0.1:0")
+	f := r.flow(t, forward.Allocation{}, forward.Binding{})
+	f.exchange("permitted")
+	f.relay.Permit(f.peer.at().Addr(), false)
+	f.toPeer(channelData(channel, []byte("by the channel alone"), 0, 0))
+	f.peer.await("payload", "by the channel alone")
+	f.toClient("expired")
+	buf := make([]byte, 2048)
+	n, from, err := f.relay.ReadFrom(buf)
+	ok(t, err)
+	if string(buf[:n]) != "expired" || addrPortOf(from) != f.peer.at() {
+		t.Errorf("wanted %q from %v for the engine, got %q from %v", "expired", f.peer.at(), buf[:n], from)
+	}
+	f.relay.Permit(f.peer.at().Addr(), true)
+	f.exchange("permitted again")
+	if f.client.has("channel", "expired") {
+		t.Error("what came without a permission was forwarded")
+	}
 }
 
 func TestHooksDecideForEachPayload(t *testing.T) {

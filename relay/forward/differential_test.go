@@ -270,8 +270,10 @@ func compare(t *testing.T, got, want []string) {
 	}
 }
 
-// Permission and channel end by themselves and not before, and data in a channel
-// does not need the permission (RFC 8656, sections 9 and 12). How long a round of
+// Permission and channel end by themselves and not before (RFC 8656, sections 9 and 12).
+// What a client sends in a channel does not need the permission (section 12.6); what a
+// peer sends does (sections 12.7 and 11.3), but for the stock engine, which lets it pass
+// by the channel alone. How long a round of
 // this test takes is nobody's promise, so what must pass is judged by the clock, and
 // what must not by what the engine itself has let pass no more.
 func TestBindingsExpireAsInTheEngine(t *testing.T) {
@@ -279,23 +281,25 @@ func TestBindingsExpireAsInTheEngine(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		start func(testing.TB, turn.Lifetimes) netip.AddrPort
-	}{{"core", ourRelay}, {"engine", stockRelay}} {
+		peers time.Duration // how long a peer's datagrams pass
+	}{{"core", ourRelay, lifetimes.Permission}, {"engine", stockRelay, lifetimes.Channel}} {
 		for _, binds := range []int{1, 20} {
 			t.Run(fmt.Sprintf("%s, bound %d times", c.name, binds), func(t *testing.T) {
 				t.Parallel()
-				newWorld(t, c.start(t, lifetimes)).expire(lifetimes, binds)
+				newWorld(t, c.start(t, lifetimes)).expire(lifetimes, c.peers, binds)
 			})
 		}
 	}
 }
 
 // expire binds a channel, again in the rounds after as often as is said, and sends
-// on all ways in each round until nothing passes any more.
-func (w *world) expire(lifetimes turn.Lifetimes, binds int) {
+// on all ways in each round until nothing passes any more. What a peer sends is to pass
+// for as long as peers says.
+func (w *world) expire(lifetimes turn.Lifetimes, peers time.Duration, binds int) {
 	w.t.Helper()
 	c, peer := w.clients[0], w.peers[0]
 	const channel, toClient, send, engine = "channel", "to client", "send", "send by the engine"
-	lives := map[string]time.Duration{channel: lifetimes.Channel, toClient: lifetimes.Channel, send: lifetimes.Permission, engine: lifetimes.Permission}
+	lives := map[string]time.Duration{channel: lifetimes.Channel, toClient: peers, send: lifetimes.Permission, engine: lifetimes.Permission}
 	var bound time.Time
 	before := map[string]bool{}
 	for round := 1; ; round++ {
@@ -331,6 +335,9 @@ func (w *world) expire(lifetimes turn.Lifetimes, binds int) {
 		}
 		if passed[engine] && !before[send] {
 			w.t.Errorf("round %d: the engine lets an indication pass after none has passed", round)
+		}
+		if passed[toClient] && !before[engine] && peers == lifetimes.Permission {
+			w.t.Errorf("round %d: a peer's datagram passes after the permission has expired", round)
 		}
 		before = passed
 		if !passed[channel] && !passed[toClient] && !passed[send] {

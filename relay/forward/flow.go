@@ -67,7 +67,7 @@ type FlowStats struct {
 }
 
 // flow is a bound channel: what a packet needs on its way, and what is counted.
-// Everything but the counters and permitted is fixed before a worker can see it.
+// Everything but the counters and what permit changes is fixed before a worker can see it.
 type flow struct {
 	channel   uint16
 	permitted atomic.Bool // the peer's address has a permission

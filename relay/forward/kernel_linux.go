@@ -21,10 +21,19 @@ func (r *Relay) enterKernel(f *flow) {
 		Number: f.channel, Client: r.client, Server: r.end.listener.local, Relay: r.socket.local, Peer: f.peer.addrPort(),
 		// What may become unreachable is an allocation of this relay.
 		Within: f.reachable != nil,
+		ToPeer: !f.permitted.Load(),
 		Meters: r.meters,
 	})
 	if err == nil {
 		f.kernel = bound
+	}
+}
+
+// permit says whether the peer has a permission. Its caller holds Relay.mu.
+func (f *flow) permit(permitted bool) {
+	f.permitted.Store(permitted)
+	if f.kernel != nil {
+		f.kernel.Permit(permitted)
 	}
 }
 

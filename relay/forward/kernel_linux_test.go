@@ -96,7 +96,7 @@ func TestBindingsExpireInTheKernelAsInTheEngine(t *testing.T) {
 	n := newNamespace(t)
 	ok(t, n.Enter())
 	s, relay := kernelRelay(t, n, loopback, func(c *turn.Config) { c.Lifetimes = lifetimes })
-	newWorld(t, relay).expire(lifetimes, 3)
+	newWorld(t, relay).expire(lifetimes, lifetimes.Permission, 3)
 	if stats := s.Stats(); stats.KernelPackets == 0 {
 		t.Errorf("figures: %+v; wanted packets that were forwarded in the kernel", stats)
 	}

@@ -96,11 +96,12 @@ func (r *Relay) ready(w *worker) {
 }
 
 // toClient forwards what is in slot i of the inbox, if it is from a peer with a
-// channel.
+// channel and a permission: the channel may outlive it (RFC 8656, sections 11.3 and
+// 12.7).
 func (r *Relay) toClient(w *worker, i int) {
 	from, data, size := w.in.run(i)
 	f := r.flows.Load().byPeer(from)
-	if f == nil || size >= maxDatagram {
+	if f == nil || !f.permitted.Load() || size >= maxDatagram {
 		r.leave(from, data, size)
 		return
 	}
@@ -201,8 +202,10 @@ func (r *Relay) replace(f *flow, remove func(*flow) bool) {
 	r.flows.Store(newFlows(all))
 }
 
-// Permit says that a peer's address has a permission, or has it no more. What
-// comes through a channel does not depend on it, as in the engine.
+// Permit says that a peer's address has a permission, or has it no more. What the
+// client sends through a channel does not depend on it (RFC 8656, section 12.6). What
+// the peer sends does, and so do Send indications (sections 12.7 and 11.2): without
+// the permission they are left to the engine, or to Allocation.Deliver.
 func (r *Relay) Permit(peer netip.Addr, permitted bool) {
 	peer = peer.Unmap()
 	r.mu.Lock()
@@ -213,7 +216,7 @@ func (r *Relay) Permit(peer netip.Addr, permitted bool) {
 	}
 	for _, f := range r.flows.Load().all {
 		if f.peer.addrPort().Addr() == peer {
-			f.permitted.Store(permitted)
+			f.permit(permitted)
 		}
 	}
 }

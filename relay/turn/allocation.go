@@ -308,14 +308,20 @@ func (a *allocation) isClosed() bool {
 	return a.closed
 }
 
-// accepts is true when the peer has a channel, which is returned, or a permission.
+// accepts is true when the peer has a permission, and returns its channel, if there is
+// one. A channel alone, which may outlive the permission, lets nothing come from the
+// peer (RFC 8656, sections 11.3 and 12.7). The engine does not ask for the permission
+// then, and need not: what it gets has passed here.
 func (a *allocation) accepts(peer netip.AddrPort) (channel uint16, ok bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if i := a.channelOf(peer); i >= 0 {
-		return a.channels[i].channel, true
+	if !slices.Contains(a.permissions, peer.Addr()) {
+		return 0, false
 	}
-	return 0, slices.Contains(a.permissions, peer.Addr())
+	if i := a.channelOf(peer); i >= 0 {
+		channel = a.channels[i].channel
+	}
+	return channel, true
 }
 
 // channelOf is where a peer's channel is, or -1. Its caller holds mu.

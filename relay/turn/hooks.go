@@ -107,7 +107,10 @@ func bindingOf(m *stun.Message) (binding, error) {
 }
 
 // events are the engine's callbacks. Creations come from the reading goroutine;
-// deletions from any, with locks of the engine held.
+// deletions from any, with locks of the engine held. A ChannelBind, the first and each
+// that refreshes, refreshes the peer's permission (RFC 8656, section 12.1): the engine
+// tells of the permission, if it had expired or is new, before it tells of the channel
+// and before it answers, so that nothing is lost that the client may count on.
 func (f *front) events() engine.EventHandler {
 	// The client is compared because a late word about an allocation that has
 	// ended may meet another on the same relayed address.

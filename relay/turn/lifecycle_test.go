@@ -273,6 +273,55 @@ func TestDatagramsThatNobodyAskedForAreDropped(t *testing.T) {
 	}
 }
 
+// RFC 8656, sections 12.6, 12.7 and 12.1: a channel that outlives the permission goes one
+// way only, until the client binds it again.
+func TestAChannelWithoutItsPermissionGoesOneWay(t *testing.T) {
+	for _, transport := range []turn.Transport{turn.UDP, turn.TCP} {
+		t.Run(string(transport), func(t *testing.T) {
+			r := newRig(t, func(c *turn.Config) {
+				c.Lifetimes = turn.Lifetimes{Permission: 20 * time.Millisecond, Channel: time.Hour}
+			})
+			w := &wire{t: t, conn: r.dial(transport)}
+			w.username, w.password = r.credential("alice", "")
+			w.challenge()
+			at := w.mustAllocate()
+			pc, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			ok(t, err)
+			defer pc.Close()
+			deadline := time.Now().Add(patience)
+			ok(t, pc.SetReadDeadline(deadline))
+			w.channel(0x4000, addrPortOf(pc.LocalAddr()))
+			until := func(what string, done func(turn.Stats) bool) {
+				t.Helper()
+				for !done(r.server.Stats()) {
+					if time.Now().After(deadline) {
+						t.Fatalf("%s: %+v", what, r.server.Stats())
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}
+			until("expired", func(s turn.Stats) bool { return s.Permissions == 0 })
+			_, err = pc.WriteToUDPAddrPort([]byte("late"), at)
+			ok(t, err)
+			until("dropped", func(s turn.Stats) bool { return s.Dropped == 1 })
+			_, err = w.conn.Write([]byte{0x40, 0, 0, 4, 'd', 'a', 't', 'a'})
+			ok(t, err)
+			buf := make([]byte, 2048)
+			n, _, err := pc.ReadFrom(buf)
+			ok(t, err)
+			if s := r.server.Stats(); string(buf[:n]) != "data" || s.Packets != 1 || s.Channels != 1 {
+				t.Errorf("got %q, figures %+v; wanted the client's data alone, by the channel", buf[:n], s)
+			}
+			if code := codeOf(w.channel(0x4000, addrPortOf(pc.LocalAddr()))); code != 0 {
+				t.Errorf("bound again: wanted success, got %d", code)
+			}
+			if n := r.count(turn.PermissionCreated); n != 2 {
+				t.Errorf("%d permissions were created; wanted another by the refresh", n)
+			}
+		})
+	}
+}
+
 func TestTheRelayItselfIsNoPeer(t *testing.T) {
 	// Even where all of loopback is allowed, what the relay listens on is not.
 	for name, listen := range map[string]string{"one address": "127.0.0.1:0", "all addresses": "0.0.0.0:0"} {

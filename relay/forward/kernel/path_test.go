@@ -176,6 +176,26 @@ func TestABindingEndsAtOnceAndItsFiguresStay(t *testing.T) {
 	}
 }
 
+// RFC 8656, sections 12.6 and 12.7: without the permission a channel goes one way only.
+func TestAPeerNeedsAPermissionBesideTheChannel(t *testing.T) {
+	h := newHost(t, Config{Channels: 2})
+	c := flow4.channel()
+	c.ToPeer = true
+	f, err := h.Bind(c)
+	ok(t, err)
+	h.wants(t, "bound without a permission", flow4, true, false)
+	f.Permit(true)
+	h.wants(t, "permitted", flow4, true, true)
+	f.Permit(false)
+	h.wants(t, "expired", flow4, true, false)
+	f.Permit(true)
+	h.wants(t, "permitted again", flow4, true, true)
+	f.Unbind()
+	f.Permit(false)
+	f.Permit(true)
+	h.wants(t, "unbound", flow4, false, false)
+}
+
 // A relay that hangs forwards nothing.
 func TestNothingIsForwardedWithoutALease(t *testing.T) {
 	h := newHost(t, Config{Channels: 2})
