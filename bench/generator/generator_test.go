@@ -260,7 +260,8 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 	c, err := NewCapture("lo")
 	ok(t, err)
 	defer c.Close()
-	if _, err := c.Frames(far, 1, time.Now().Add(10*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "saw 0 of 1") {
+	nobody := netip.MustParseAddr("203.0.113.254")
+	if _, err := c.Frames(nobody, 1, time.Now().Add(10*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "saw 0 of 1") {
 		t.Errorf("capture where nothing is: %v", err)
 	}
 	if r := (Result{}); r.Loss() != 0 || r.Short() != 0 {

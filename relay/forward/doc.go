@@ -24,7 +24,7 @@
 //
 // What the core takes: ChannelData of a bound channel, Send indications that have
 // nothing but the peer's address and data, if the peer has a channel and a
-// permission, and datagrams from peers with a channel. Everything else is the
+// permission, and datagrams from peers with a channel and a permission. Everything else is the
 // engine's, as are connections (TCP, TLS, DTLS): their ChannelData is cut from a
 // stream that may wait for the client, and workers must not wait.
 //
@@ -33,9 +33,11 @@
 //
 // # What pays
 //
-// Server processor time per packet, medians of three interleaved rounds of builds that
-// differ in one thing, in three network namespaces, 50 flows of 1,000 packets a second;
-// the processes measured had real-time priority on two cores that others used too:
+// Server processor time per packet of builds that differ in one thing, interleaved, in
+// three network namespaces, 50 flows of 1,000 packets a second; the processes measured had
+// real-time priority on two cores that others used too. Medians of two or three rounds,
+// without those in which others took nearly all of the machine, so a tenth more or less
+// means nothing:
 //
 //	chrt -f 1 callpath bench --studies cost --loads spread --subjects callpath --duration 1s
 //
@@ -48,8 +50,8 @@
 //   - Letting packets gather for a tenth of a millisecond (pace): 9.9 instead of 12.5 µs,
 //     0.75 of coturn's and 0.7 of pion's, and less for the receivers, who are woken for
 //     several at once. It adds half of that to each packet's way: p50 103 instead of
-//     48 µs, p99 200 instead of 140 (coturn: 45 and 150). So it is done only when a
-//     worker has work for more than half of its time. Shorter pauses, with the timers'
+//     48 µs, p99 in the calmest rounds about 200 instead of 140 (coturn: 45 and 150). So
+//     it is done only when a worker has work for more than half of its time. Shorter pauses, with the timers'
 //     slack off, save less: 35 µs 10.4, 20 µs 12.3.
 //   - Runs out (UDP_SEGMENT), with the load bursty: 2.1 instead of 5.7 µs for messages of
 //     one socket in one sendmmsg alone; runs in (UDP_GRO): 2.1 instead of 4.0.
@@ -68,7 +70,7 @@
 //   - Several workers on SO_REUSEPORT sockets (ListenUDP is there for it): not shown, as
 //     two cores have room for one worker beside the load's generator.
 //   - io_uring: not tried. Most of the time is in the kernel's sending, which it does not
-//     change; what it could save is the entries into the kernel, a fortieth of the profile.
+//     change; it could save the entries into the kernel, which profiles show to be little.
 //
 // # Memory
 //

@@ -36,7 +36,8 @@
 // under a lease that a goroutine prolongs every quarter of a second; when the process
 // ends, however it ends, the program is gone. Counters are in memory that both sides
 // share and can be read at any time. Bandwidth is taken from meters in such memory,
-// by both ways of a flow.
+// by both ways of a flow. What a peer sends needs its permission too: without one, that
+// way of the channel leaves the tables until there is one again (RFC 8656, section 12.7).
 //
 // What is not as on the sockets' way: packets do not pass through netfilter's hooks
 // (no rules of iptables or nft for input and output, no connection tracking), IPsec
