@@ -13,7 +13,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -211,7 +211,8 @@ func (r *Ring) generate(active time.Time) (key, error) {
 	if err != nil {
 		return key{}, fmt.Errorf("keys: no new key: %w", err)
 	}
-	jwk.KeyID = base64.RawURLEncoding.EncodeToString(print)[:16]
+	// In hexadecimal, as an operator types it: base64 may begin with a dash.
+	jwk.KeyID = hex.EncodeToString(print[:12])
 	return key{JWK: jwk, Active: active}, nil
 }
 
