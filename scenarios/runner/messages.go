@@ -56,22 +56,22 @@ func (r *run) chat(ctx context.Context, step *language.Chat) error {
 // edit replaces a message's text.
 func (r *run) edit(ctx context.Context, step *language.Edit) error {
 	r.own("edit", step.By, step.Message)
-	m, id, err := r.sent(step.Message)
+	m, id, message, err := r.sent(step.Message)
 	if err != nil {
 		return err
 	}
-	changed, err := r.participants[step.By].Signaling().MeetingChat(id).Edit(ctx, m.id, step.Text)
+	changed, err := r.participants[step.By].Signaling().MeetingChat(id).Edit(ctx, message, step.Text)
 	return r.told(m, changed, language.MessageEdited, err)
 }
 
 // delete deletes a message.
 func (r *run) delete(ctx context.Context, step *language.Delete) error {
 	r.own("delete", step.By, step.Message)
-	m, id, err := r.sent(step.Message)
+	m, id, message, err := r.sent(step.Message)
 	if err != nil {
 		return err
 	}
-	err = r.participants[step.By].Signaling().MeetingChat(id).Delete(ctx, m.id)
+	err = r.participants[step.By].Signaling().MeetingChat(id).Delete(ctx, message)
 	return r.told(m, signaling.ChatMessage{}, language.MessageDeleted, err)
 }
 
@@ -122,18 +122,20 @@ func (r *run) customerKey(ctx context.Context, step *language.CustomerKey) error
 	return keys.Rotate(ctx, signaling.HomeTenant)
 }
 
-// sent finds a message that a step above sent.
-func (r *run) sent(name string) (*messageEntry, string, error) {
+// sent finds a message that a step above sent, with the controller's ids of its meeting
+// and of itself.
+func (r *run) sent(name string) (m *messageEntry, meeting, message string, err error) {
 	r.book.mu.Lock()
 	i := slices.IndexFunc(r.book.messages, func(m *messageEntry) bool { return m.name == name })
 	if i < 0 || r.book.messages[i].id == "" {
 		r.book.mu.Unlock()
-		return nil, "", fmt.Errorf("there is no message %s: it was not taken", name)
+		return nil, "", "", fmt.Errorf("there is no message %s: it was not taken", name)
 	}
-	m := r.book.messages[i]
+	m = r.book.messages[i]
+	message = m.id
 	r.book.mu.Unlock()
-	id, _ := r.book.id(m.meeting)
-	return m, id, nil
+	meeting, _ = r.book.id(m.meeting)
+	return m, meeting, message, nil
 }
 
 // told notes what the controller answered.
