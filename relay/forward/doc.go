@@ -61,6 +61,17 @@
 //     150,000. These two on loopback, by TestLoad:
 //     CALLPATH_LOAD="flows=50 rate=1000 rounds=5" go test -run TestLoad -v ./relay/forward
 //
+// All together, on two cores of which others used 5 %, medians of two rounds:
+//
+//	callpath bench --peer coturn --subjects callpath,callpath-kernel,pion-v5 --studies cost,peak,latency,flows --loads spread,bursty --flow-counts 10,10000 --rounds 2 --duration 1s
+//
+// 50 flows of 1,000 packets a second cost 9.6 µs a packet, 0.86 of coturn's and 0.75 of
+// pion's; runs of 16 packets 0.33 of coturn's. The peak is at least 2.0 times coturn's and
+// 2.4 times pion's, where the generator ends; p99 at half of the lowest peak is 0.65 of
+// coturn's, at nine tenths of it 1.5 times. With 10,000 flows a packet costs 1.26 times
+// what it costs with 10. 5,000 flows of 10 packets a second (--loads audio-5000 --rate
+// 50000): 0.88 of coturn's, 0.75 of pion's.
+//
 // # What does not
 //
 //   - Busy polling, for 50 µs before parking: 17 instead of 12.5 µs, and latency is the
