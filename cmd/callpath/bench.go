@@ -7,12 +7,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/callpath/callpath/bench"
 	benchload "github.com/callpath/callpath/bench/load"
@@ -128,8 +125,8 @@ func runBench(ctx context.Context, out, errOut io.Writer, f benchFlags) error {
 	if took, err := o.Estimate(); err == nil && !f.quiet {
 		fmt.Fprintf(errOut, "This takes about %v.\n", took.Round(roundTo(took)))
 	}
-	show := newBenchProgress(errOut, f.quiet)
-	o.OnProgress = show.step
+	show := newStepProgress(errOut, f.quiet)
+	o.OnProgress = func(s bench.Progress) { show.step(s.Done, s.Of, s.Doing, false) }
 	report, err := bench.Run(ctx, o)
 	show.close()
 	if report == nil {
@@ -208,57 +205,4 @@ func child(err error) error {
 		return fault(err)
 	}
 	return nil
-}
-
-// benchProgress shows how far a benchmark is: a bar in a terminal, a line now and
-// then otherwise, nothing when quiet.
-type benchProgress struct {
-	w     io.Writer
-	quiet bool
-	bars  *mpb.Progress
-	bar   *mpb.Bar
-	last  time.Time
-
-	mu    sync.Mutex
-	doing string
-}
-
-func newBenchProgress(w io.Writer, quiet bool) *benchProgress {
-	p := &benchProgress{w: w, quiet: quiet}
-	if !quiet && isTerminal(w) {
-		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(120*time.Millisecond))
-		p.bar = p.bars.AddBar(1, mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.CountersNoUnit("%d/%d", decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				return p.doing
-			}), decor.Elapsed(decor.ET_STYLE_GO, decor.WCSyncSpace)))
-	}
-	return p
-}
-
-// step is the benchmark's OnProgress, which calls it from one goroutine.
-func (p *benchProgress) step(s bench.Progress) {
-	p.mu.Lock()
-	p.doing = s.Doing
-	p.mu.Unlock()
-	if p.bar != nil {
-		p.bar.SetTotal(int64(s.Of)+1, false)
-		p.bar.SetCurrent(int64(s.Done))
-		return
-	}
-	const every = 2 * time.Second
-	if p.quiet || time.Since(p.last) < every {
-		return
-	}
-	p.last = time.Now()
-	fmt.Fprintf(p.w, "[%d/%d] %s\n", s.Done, s.Of, s.Doing)
-}
-
-func (p *benchProgress) close() {
-	if p.bar != nil {
-		p.bar.SetTotal(-1, true)
-		p.bars.Wait()
-	}
 }

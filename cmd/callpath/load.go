@@ -8,12 +8,9 @@ import (
 	"math"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/callpath/callpath/bench/meeting"
 	"github.com/callpath/callpath/bench/meeting/host"
@@ -132,8 +129,8 @@ func (f loadFlags) options(cmd *cobra.Command) (meeting.Options, error) {
 }
 
 func runLoad(ctx context.Context, out, errOut io.Writer, f loadFlags, o meeting.Options) error {
-	show := newLoadProgress(errOut, f.quiet)
-	o.OnProgress = show.step
+	show := newStepProgress(errOut, f.quiet)
+	o.OnProgress = loadStep(show)
 	report, err := meeting.Run(ctx, o)
 	show.close()
 	if report == nil {
@@ -177,61 +174,16 @@ func newLoadServer() *cobra.Command {
 	}
 }
 
-// loadProgress shows how far a load is, with the figures of the last second: a bar in a
-// terminal, a line now and then otherwise, nothing when quiet.
-type loadProgress struct {
-	w     io.Writer
-	quiet bool
-	bars  *mpb.Progress
-	bar   *mpb.Bar
-	last  time.Time
-
-	mu           sync.Mutex
-	doing, stage string
-}
-
-func newLoadProgress(w io.Writer, quiet bool) *loadProgress {
-	p := &loadProgress{w: w, quiet: quiet}
-	if !quiet && isTerminal(w) {
-		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(120*time.Millisecond))
-		p.bar = p.bars.AddBar(1, mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.CountersNoUnit("%d/%d", decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				return p.doing
-			}), decor.Elapsed(decor.ET_STYLE_GO, decor.WCSyncSpace)))
-	}
-	return p
-}
-
-// step is the load's OnProgress, which calls it from one goroutine.
-func (p *loadProgress) step(s meeting.Progress) {
-	doing := s.Doing
-	if l := s.Live; l != nil {
-		doing += fmt.Sprintf(", sent %.0f/s, received %.0f/s, loss %.3g %%, latency p99 %v, pacing p99 %v",
-			l.Sent, l.Received, 100*l.Loss, l.Latency.Round(10*time.Microsecond), l.Pacing.Round(10*time.Microsecond))
-	}
-	p.mu.Lock()
-	changed := s.Doing != p.stage
-	p.doing, p.stage = doing, s.Doing
-	p.mu.Unlock()
-	if p.bar != nil {
-		p.bar.SetTotal(int64(s.Of)+1, false)
-		p.bar.SetCurrent(int64(s.Done))
-		return
-	}
-	const every = 2 * time.Second
-	if p.quiet || time.Since(p.last) < every && !changed {
-		return
-	}
-	p.last = time.Now()
-	fmt.Fprintf(p.w, "[%d/%d] %s\n", s.Done, s.Of, doing)
-}
-
-func (p *loadProgress) close() {
-	if p.bar != nil {
-		p.bar.SetTotal(-1, true)
-		p.bars.Wait()
+// loadStep is the load's OnProgress: what it does, with the figures of the last second.
+func loadStep(show *stepProgress) func(meeting.Progress) {
+	stage := ""
+	return func(s meeting.Progress) {
+		doing := s.Doing
+		if l := s.Live; l != nil {
+			doing += fmt.Sprintf(", sent %.0f/s, received %.0f/s, loss %.3g %%, latency p99 %v, pacing p99 %v",
+				l.Sent, l.Received, 100*l.Loss, l.Latency.Round(10*time.Microsecond), l.Pacing.Round(10*time.Microsecond))
+		}
+		show.step(s.Done, s.Of, doing, s.Doing != stage)
+		stage = s.Doing
 	}
 }
