@@ -168,7 +168,8 @@ func (y *layer) take(p *packet, codec *description.Codec) {
 	}
 	if t.kind == KindAudio {
 		if p.leveled {
-			t.speaker.Level(p.level&0x7f, p.level&0x80 != 0, w.now)
+			level, voice := speaker.ParseLevel(p.level)
+			t.speaker.Level(level, voice, w.now)
 		}
 		t.leg.conference.mixing.take(y, p)
 	}

@@ -20,8 +20,7 @@
 // Nothing here has a clock, a goroutine or a lock: one goroutine owns each value, and
 // hands in the time. After the constructors nothing is allocated.
 //
-// Not here: RTCP itself (AppendPairs makes the list for a NACK packet), retransmission
-// payloads, and round-trip times, which are handed in.
+// Not here: RTCP itself, retransmission payloads, and round-trip times, which are handed in.
 //
 // Start reading at Cache.Put, History.Again and Missing.Due.
 package cache

@@ -2,8 +2,6 @@ package cache
 
 import (
 	"time"
-
-	"github.com/pion/rtcp"
 )
 
 // Arrival is what a received packet was to its stream.
@@ -241,18 +239,3 @@ func (m *Missing) Count() int { return m.count }
 
 // Stats returns what was counted so far.
 func (m *Missing) Stats() MissingStats { return m.stats }
-
-// AppendPairs appends the packet ids and bit masks of a NACK (RFC 4585, section 6.2.1) for
-// sequence numbers in their stream's order.
-func AppendPairs(pairs []rtcp.NackPair, seqs []uint16) []rtcp.NackPair {
-	for _, seq := range seqs {
-		if n := len(pairs); n > 0 {
-			if by := seq - pairs[n-1].PacketID; by >= 1 && by <= 16 {
-				pairs[n-1].LostPackets |= 1 << (by - 1)
-				continue
-			}
-		}
-		pairs = append(pairs, rtcp.NackPair{PacketID: seq})
-	}
-	return pairs
-}

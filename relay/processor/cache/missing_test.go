@@ -2,12 +2,9 @@ package cache_test
 
 import (
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/pion/rtcp"
 
 	"github.com/callpath/callpath/relay/processor/cache"
 )
@@ -174,42 +171,6 @@ func TestArrivalsHaveNames(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-}
-
-func TestAppendPairs(t *testing.T) {
-	for _, c := range []struct {
-		seqs []uint16
-		want []rtcp.NackPair
-	}{
-		{nil, nil},
-		{[]uint16{5}, []rtcp.NackPair{{PacketID: 5}}},
-		{[]uint16{5, 6, 21}, []rtcp.NackPair{{PacketID: 5, LostPackets: 0x8001}}},
-		{[]uint16{5, 22}, []rtcp.NackPair{{PacketID: 5}, {PacketID: 22}}},
-		{[]uint16{65535, 0, 15, 16}, []rtcp.NackPair{{PacketID: 65535, LostPackets: 0x8001}, {PacketID: 16}}},
-	} {
-		if got := cache.AppendPairs(nil, c.seqs); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%v: got %v, want %v", c.seqs, got, c.want)
-		}
-	}
-}
-
-// FuzzAppendPairs: another implementation reads the same numbers from the pairs.
-func FuzzAppendPairs(f *testing.F) {
-	f.Add(uint16(65530), []byte{1, 2, 16, 17, 0, 255})
-	f.Fuzz(func(t *testing.T, seq uint16, steps []byte) {
-		var seqs []uint16
-		for _, s := range steps[:min(len(steps), 200)] {
-			seqs = append(seqs, seq)
-			seq += 1 + uint16(s)
-		}
-		var got []uint16
-		for _, pair := range cache.AppendPairs(nil, seqs) {
-			got = append(got, pair.PacketList()...)
-		}
-		if !slices.Equal(got, seqs) {
-			t.Fatalf("got %v, want %v", got, seqs)
-		}
-	})
 }
 
 // FuzzMissing: whatever comes, nothing is asked for that has come or was never skipped,

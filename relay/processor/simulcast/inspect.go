@@ -46,7 +46,7 @@ type Frame struct {
 	// always true.
 	Key bool
 	// Empty: there is nothing in it. Senders probe with such packets, which have padding
-	// only (RFC 3550, section 5.1); Unpad shows them.
+	// only (RFC 3550, section 5.1).
 	Empty bool
 	// VP8 is the payload descriptor; its Size is 0 for other codecs.
 	VP8 Descriptor
@@ -71,23 +71,6 @@ func (c Codec) Inspect(payload []byte) (f Frame, ok bool) {
 		return f, ok
 	}
 	return Frame{Key: true}, true
-}
-
-// Unpad takes the padding away from a payload (RFC 3550, section 5.1), whose length its
-// last byte has when the bit P of the header says so. ok is false when there is more
-// padding than payload.
-func Unpad(header, payload []byte) (unpadded []byte, ok bool) {
-	if len(header) == 0 || header[0]&0x20 == 0 {
-		return payload, true
-	}
-	if len(payload) == 0 {
-		return nil, false
-	}
-	n := int(payload[len(payload)-1])
-	if n == 0 || n > len(payload) {
-		return nil, false
-	}
-	return payload[:len(payload)-n], true
 }
 
 // The types of H.264 NAL units, and of what packets have in their place (RFC 6184,

@@ -64,28 +64,6 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-func TestUnpad(t *testing.T) {
-	padded := []byte{0xa0}
-	for _, c := range []struct {
-		name            string
-		header, payload []byte
-		want            int
-		ok              bool
-	}{
-		{"without padding", []byte{0x80}, []byte{1, 2, 3}, 3, true},
-		{"with padding", padded, []byte{1, 0, 2}, 1, true},
-		{"nothing but padding", padded, []byte{0, 0, 3}, 0, true},
-		{"more padding than payload", padded, []byte{1, 4}, 0, false},
-		{"padding of no length", padded, []byte{1, 0}, 0, false},
-		{"no payload", padded, nil, 0, false},
-		{"no header", nil, []byte{1}, 1, true},
-	} {
-		if got, ok := simulcast.Unpad(c.header, c.payload); len(got) != c.want || ok != c.ok {
-			t.Errorf("%s: %x, %v", c.name, got, ok)
-		}
-	}
-}
-
 // FuzzVP8: a descriptor is what another implementation reads, and patching it changes
 // nothing but its numbers.
 func FuzzVP8(f *testing.F) {

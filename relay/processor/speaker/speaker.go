@@ -106,12 +106,6 @@ func (s *Speaker) long() int {
 	return n
 }
 
-// ParseLevel reads the data of an audio level element (RFC 6464, section 3): one byte.
-// In the two-byte form of header extensions some senders pad it; what follows the first
-// byte is not looked at. ok is false for an empty element.
-func ParseLevel(element []byte) (level uint8, voice, ok bool) {
-	if len(element) == 0 {
-		return 0, false, false
-	}
-	return element[0] & 0x7f, element[0]&0x80 != 0, true
-}
+// ParseLevel reads an audio level (RFC 6464, section 3), the first byte of its element.
+// In the two-byte form of header extensions some senders pad it.
+func ParseLevel(b byte) (level uint8, voice bool) { return b & 0x7f, b&0x80 != 0 }

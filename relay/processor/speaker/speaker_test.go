@@ -304,7 +304,7 @@ func TestLevelAllocatesNothing(t *testing.T) {
 	i := 0
 	if n := testing.AllocsPerRun(3000, func() {
 		i++
-		level, voice, _ := speaker.ParseLevel([]byte{byte(i * 31)})
+		level, voice := speaker.ParseLevel(byte(i * 31))
 		all[i%16].Level(level, voice, now)
 		now = now.Add(time.Millisecond)
 		if i%100 == 0 {
@@ -318,17 +318,12 @@ func TestLevelAllocatesNothing(t *testing.T) {
 
 func TestParseLevel(t *testing.T) {
 	for _, c := range []struct {
-		element   []byte
-		level     uint8
-		voice, ok bool
-	}{
-		{nil, 0, false, false}, {[]byte{}, 0, false, false},
-		{[]byte{0x00}, 0, false, true}, {[]byte{0xff}, 127, true, true}, {[]byte{0x9e}, 30, true, true},
-		{[]byte{0x1e, 0}, 30, false, true},
-	} {
-		level, voice, ok := speaker.ParseLevel(c.element)
-		if level != c.level || voice != c.voice || ok != c.ok {
-			t.Errorf("%x: %d, %v, %v", c.element, level, voice, ok)
+		b     byte
+		level uint8
+		voice bool
+	}{{0x00, 0, false}, {0xff, 127, true}, {0x9e, 30, true}, {0x1e, 30, false}} {
+		if level, voice := speaker.ParseLevel(c.b); level != c.level || voice != c.voice {
+			t.Errorf("%x: %d, %v", c.b, level, voice)
 		}
 	}
 }
