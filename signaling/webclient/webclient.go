@@ -8,7 +8,8 @@
 // The page is plain ES modules without a framework and without a build step: what
 // stands in static is what browsers get. Start reading at static/main.js, which
 // wires the modules; then signin.js (how the page gets its tokens), call.js (one RTCPeerConnection and its negotiation) and
-// inspect.js (what getStats says, as the panel shows it); for meetings, meeting.js (the
+// inspect.js (what getStats says, as the panel shows it); path.js (looks for another path
+// when one is lost, in calls and meetings alike); for meetings, meeting.js (the
 // same for one with the media processor) and room.js (what is shown of it).
 //
 // What it follows: W3C WebRTC and its statistics, JSEP (RFC 9429), OpenID Connect

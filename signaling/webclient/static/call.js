@@ -5,6 +5,7 @@ import { closeDevices } from './devices.js';
 import { configuration } from './ice.js';
 import { Inspector } from './inspect.js';
 import { iceRestart, Negotiation, plain } from './negotiation.js';
+import { Path } from './path.js';
 import { held } from './sdp.js';
 
 /** @typedef {'preparing' | 'calling' | 'ringing' | 'incoming' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} State */
@@ -27,10 +28,6 @@ const moves = {
 };
 
 const sampleEvery = 1000; // ms
-/** How long a path may be silent before another one is looked for, in ms. */
-const patience = 4000;
-/** How often a new path is looked for before only the user can ask for it. */
-const mostRestarts = 5;
 
 /**
  * @typedef {object} Wanted
@@ -69,9 +66,7 @@ export class Call extends EventTarget {
   #waiting = []; // until the call is accepted
   /** @type {number | undefined} */
   #sampler;
-  /** @type {number | undefined} */
-  #impatient;
-  #automatic = 0; // restarts since the path was last up
+  #path;
   #rtt = { sum: 0, count: 0, worst: 0 };
 
   /**
@@ -88,6 +83,17 @@ export class Call extends EventTarget {
     this.peer = peer;
     this.direction = direction;
     this.journal = journal;
+    this.#path = new Path(journal, {
+      over: () => this.over,
+      up: () => {
+        this.since ||= performance.now();
+        this.#move('up');
+      },
+      down: () => this.#move('down'),
+      changed: () => this.#changed(),
+      restart: () => this.newPath(),
+      wait: direction === 'outgoing' ? 0 : 3000, // the caller begins, so that offers seldom cross
+    });
   }
 
   /** Calls the peer. @param {import('./devices.js').Media} media */
@@ -269,16 +275,9 @@ export class Call extends EventTarget {
         journal.fault('ice', this.#wanted.forceRelay ? `no relay gave an address over ${this.#wanted.transport}` : 'there is no network');
       }
     });
-    pc.addEventListener('iceconnectionstatechange', () => journal.note('ice', `connection ${pc.iceConnectionState}`));
     pc.addEventListener('signalingstatechange', () => this.#readHold());
     pc.addEventListener('icecandidate', ({ candidate: c }) => {
-      if (!c?.candidate) return;
-      candidates++;
-      journal.note('ice', `own candidate ${c.type} ${c.address ?? ''}:${c.port ?? ''} ${c.protocol ?? ''}`);
-    });
-    pc.addEventListener('icecandidateerror', (event) => {
-      const { url, errorCode, errorText } = /** @type {RTCPeerConnectionIceErrorEvent} */ (event);
-      journal.fault('ice', `${url}: ${errorCode} ${errorText}`);
+      if (c?.candidate) candidates++;
     });
     pc.addEventListener('track', (event) => {
       this.remoteStream.addTrack(event.track);
@@ -288,40 +287,7 @@ export class Call extends EventTarget {
       }
       this.#changed();
     });
-    pc.addEventListener('connectionstatechange', () => {
-      clearTimeout(this.#impatient);
-      switch (pc.connectionState) {
-        case 'connected':
-          this.#automatic = 0;
-          this.since ||= performance.now();
-          journal.note('media', 'the path is up');
-          this.#move('up');
-          break;
-        case 'disconnected':
-          journal.fault('ice', 'the path is silent');
-          this.#move('down');
-          this.#impatient = setTimeout(() => this.#recover(), patience);
-          break;
-        case 'failed':
-          journal.fault('ice', 'no path works');
-          this.#move('down');
-          this.#recover();
-      }
-      this.#changed();
-    });
-  }
-
-  /** Looks for another path by itself. The caller begins, so that offers seldom cross. */
-  #recover() {
-    if (this.over || this.#automatic >= mostRestarts || this.#pc?.connectionState === 'connected') return;
-    this.#automatic++;
-    const wait = this.direction === 'outgoing' ? 0 : 3000;
-    clearTimeout(this.#impatient);
-    this.#impatient = setTimeout(() => {
-      if (this.#pc?.connectionState === 'connected') return;
-      this.newPath();
-      this.#impatient = setTimeout(() => this.#recover(), 3 * patience);
-    }, wait);
+    this.#path.watch(pc);
   }
 
   #readHold() {
@@ -372,7 +338,7 @@ export class Call extends EventTarget {
     this.journal.note('signaling', `ended: ${reason}${by ? ` by ${by}` : ''}`);
     this.#move('end');
     clearInterval(this.#sampler);
-    clearTimeout(this.#impatient);
+    this.#path.stop();
     this.#negotiation?.close();
     this.#pc?.close();
     if (this.media) closeDevices(this.media.stream);

@@ -10,6 +10,7 @@
 import { closeDevices } from './devices.js';
 import { configuration } from './ice.js';
 import { Inspector } from './inspect.js';
+import { Path } from './path.js';
 import { fingerprints, marked } from './sdp.js';
 
 /** @typedef {'preparing' | 'waiting' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} State */
@@ -42,9 +43,6 @@ const layers = [
 
 const sampleEvery = 1000; // ms
 const listenEvery = 400; // ms
-/** How long a path may be silent before another one is looked for, in ms. */
-const patience = 4000;
-const mostRestarts = 5;
 /** Of the audio level (W3C webrtc-stats, RTCInboundRtpStreamStats): from here on somebody speaks. */
 const spoken = 0.005;
 
@@ -111,9 +109,7 @@ export class Meeting extends EventTarget {
   #last = Promise.resolve();
   /** @type {ReturnType<typeof setInterval>[]} */
   #timers = [];
-  /** @type {number | undefined} */
-  #impatient;
-  #automatic = 0;
+  #path;
 
   /**
    * @param {import('./api.js').Api} api
@@ -130,6 +126,17 @@ export class Meeting extends EventTarget {
     this.kind = target.kind;
     this.id = target.id;
     this.journal = journal;
+    this.#path = new Path(journal, {
+      over: () => this.over,
+      up: () => {
+        this.since ||= performance.now();
+        this.#move('up');
+      },
+      down: () => this.#move('down'),
+      changed: () => this.#changed(),
+      restart: () => this.newPath(),
+      wait: 0,
+    });
   }
 
   get over() {
@@ -369,7 +376,7 @@ export class Meeting extends EventTarget {
 
   #close() {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
-    clearTimeout(this.#impatient);
+    this.#path.stop();
     this.#pc?.close();
     this.#pc = null;
     this.#slides = null;
@@ -411,48 +418,11 @@ export class Meeting extends EventTarget {
 
   /** @param {RTCPeerConnection} pc */
   #watch(pc) {
-    const { journal } = this;
-    pc.addEventListener('iceconnectionstatechange', () => journal.note('ice', `connection ${pc.iceConnectionState}`));
-    pc.addEventListener('icecandidate', ({ candidate: c }) => {
-      if (c?.candidate) journal.note('ice', `own candidate ${c.type} ${c.address ?? ''}:${c.port ?? ''} ${c.protocol ?? ''}`);
-    });
-    pc.addEventListener('icecandidateerror', (event) => {
-      const { url, errorCode, errorText } = /** @type {RTCPeerConnectionIceErrorEvent} */ (event);
-      journal.fault('ice', `${url}: ${errorCode} ${errorText}`);
-    });
     pc.addEventListener('track', ({ transceiver, track }) => {
       if (transceiver.mid !== null) this.#streams.set(transceiver.mid, new MediaStream([track]));
       this.#changed();
     });
-    pc.addEventListener('connectionstatechange', () => {
-      if (this.#pc !== pc) return;
-      clearTimeout(this.#impatient);
-      switch (pc.connectionState) {
-        case 'connected':
-          this.#automatic = 0;
-          this.since ||= performance.now();
-          journal.note('media', 'the path is up');
-          this.#move('up');
-          break;
-        case 'disconnected':
-          journal.fault('ice', 'the path is silent');
-          this.#move('down');
-          this.#impatient = setTimeout(() => this.#recover(), patience);
-          break;
-        case 'failed':
-          journal.fault('ice', 'no path works');
-          this.#move('down');
-          this.#recover();
-      }
-      this.#changed();
-    });
-  }
-
-  #recover() {
-    if (this.over || this.#automatic >= mostRestarts || this.#pc?.connectionState === 'connected') return;
-    this.#automatic++;
-    this.newPath();
-    this.#impatient = setTimeout(() => this.#recover(), 3 * patience);
+    this.#path.watch(pc);
   }
 
   #enable() {
